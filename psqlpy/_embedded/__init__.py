@@ -1,0 +1,1 @@
+"""What stands behind psqlpy.embedded: finding the server's binaries, and the process that supervises it."""
