@@ -1,0 +1,3 @@
+"""psqlpy.extra_types, under its path in the Rust driver."""
+
+from psqlpy.extra_types import *  # noqa: F403
