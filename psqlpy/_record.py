@@ -7,6 +7,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, SupportsIndex, cast, overload
 
+# Found faster as a global than as tuple's attribute.
+_cell = tuple.__getitem__
+
 
 class Record(tuple[Any, ...]):
     """One row: equal to the tuple of its values, with access by position, slice and column name.
@@ -29,11 +32,10 @@ class Record(tuple[Any, ...]):
 
     def __getitem__(self, key: SupportsIndex | str | slice) -> Any:
         if isinstance(key, str):
-            return tuple.__getitem__(self, self._positions[key])
-        if isinstance(key, slice):
-            return list(tuple.__getitem__(self, key))
+            return _cell(self, self._positions[key])
         try:
-            return tuple.__getitem__(self, key)
+            cell = _cell(self, key)
+            return list(cell) if isinstance(key, slice) else cell
         except IndexError:
             raise IndexError(f"record index {key} out of range") from None
         except TypeError:
@@ -55,7 +57,7 @@ class Record(tuple[Any, ...]):
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a column, `default` if there is no such column."""
         position = self._positions.get(key)
-        return default if position is None else tuple.__getitem__(self, position)
+        return default if position is None else _cell(self, position)
 
     def __repr__(self) -> str:
         cells = ", ".join(f"{name}: {value!r}" for name, value in self.items())

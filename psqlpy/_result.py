@@ -163,6 +163,11 @@ class QueryResult(_Rows):
     @overload
     def result(self, custom_decoders: Decoders | None, as_tuple: Literal[True]) -> list[tuple[Any, ...]]: ...
 
+    @overload
+    def result(
+        self, custom_decoders: Decoders | None = None, as_tuple: bool = False
+    ) -> list[dict[str, Any]] | list[tuple[Any, ...]]: ...
+
     def result(
         self, custom_decoders: Decoders | None = None, as_tuple: bool = False
     ) -> list[dict[str, Any]] | list[tuple[Any, ...]]:
@@ -221,6 +226,11 @@ class SingleQueryResult(_Rows):
 
     @overload
     def result(self, custom_decoders: Decoders | None, as_tuple: Literal[True]) -> tuple[Any, ...]: ...
+
+    @overload
+    def result(
+        self, custom_decoders: Decoders | None = None, as_tuple: bool = False
+    ) -> dict[str, Any] | tuple[Any, ...]: ...
 
     def result(
         self, custom_decoders: Decoders | None = None, as_tuple: bool = False

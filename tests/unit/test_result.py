@@ -83,6 +83,8 @@ def test_rows_as_dicts_and_tuples() -> None:
     ]
     assert result.result(as_tuple=True) == PEOPLE
     assert result.result(None, True) == PEOPLE
+    for as_tuple in (True, False):
+        assert isinstance(result.result(as_tuple=as_tuple)[0], tuple if as_tuple else dict)
     assert list(result) == result.result()
     assert len(result) == 3
     assert (result.rowcount, result.command_tag) == (3, "SELECT 3")
