@@ -1,0 +1,125 @@
+"""Codec: how one type of PostgreSQL is read and written, and the packing of parameters that psqlpy/_ffi/send.h reads.
+
+What is known about a particular type is in its family's file; which codec a statement uses, in registry.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from struct import Struct
+from typing import Any
+
+TEXT = 0
+BINARY = 1
+
+# What a parameter becomes: its format and its bytes, None for NULL.
+Dumped = tuple[int, bytes | None]
+
+_pack_head = Struct("=ii").pack
+_SHORT_TEXT_HEADS = tuple(_pack_head(length, TEXT) for length in range(256))
+
+NULL = _pack_head(-1, TEXT) + b"\0"
+
+
+class Codec:
+    """One type. Reading: C makes a primitive of `kind` (PSQ_KIND_…) from a binary value, `convert` the Python value.
+
+    kind: None if there is no binary decoder; the type is then asked for in text.
+    convert: from what C makes of the kind, see decode.h; None if that is the value.
+    convert_column: the same for an iterable without None, where there is something faster than map(convert, …).
+    from_text: from the text format; None if the str is the value. Raises ValueError, saying what to do.
+    dump: what to send for a Python value that is neither None nor, unless `textual`, a str. Raises TypeError if no
+        value of that Python type fits, ValueError or OverflowError if this one doesn't.
+    fast: makes the packed parameter for the usual values at once, and may raise anything for others.
+    textual: text and binary format are the same bytes, and a str is nothing special.
+    """
+
+    __slots__ = (
+        "array_header_oid",
+        "convert",
+        "convert_column",
+        "delimiter",
+        "dump",
+        "element_kind",
+        "fast",
+        "from_text",
+        "kind",
+        "name",
+        "oid",
+        "textual",
+    )
+
+    def __init__(
+        self,
+        oid: int,
+        name: str,
+        *,
+        kind: int | None = None,
+        convert: Callable[[Any], Any] | None = None,
+        convert_column: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
+        from_text: Callable[[str], Any] | None = None,
+        dump: Callable[[Any], Dumped],
+        fast: Callable[[Any], bytes] | None = None,
+        textual: bool = False,
+        element_kind: int = 0,
+        array_header_oid: int = 0,
+        delimiter: str = ",",
+    ) -> None:
+        self.oid = oid
+        self.name = name
+        self.kind = kind
+        self.convert = convert
+        self.convert_column = convert_column
+        self.from_text = from_text
+        self.dump = dump
+        self.fast = fast
+        self.textual = textual
+        self.element_kind = element_kind
+        self.array_header_oid = array_header_oid
+        self.delimiter = delimiter
+
+
+class Raw:
+    """Bytes that are sent as they are: what a wrapper of a value may become, see Registry.add_wrapper."""
+
+    __slots__ = ("data", "format")
+
+    def __init__(self, data: bytes, format: int = BINARY) -> None:
+        self.data = data
+        self.format = format
+
+
+def pack(format: int, data: bytes | None) -> bytes:
+    """Pack one parameter."""
+    if data is None:
+        return NULL
+    return _pack_head(len(data), format) + data + b"\0"
+
+
+def pack_text(value: str) -> bytes:
+    """Pack a str as a parameter in text format. TypeError for what isn't one, ValueError for NUL and surrogates."""
+    data = str.encode(value)
+    if b"\0" in data:
+        raise ValueError("text with a NUL character can't be stored in PostgreSQL")
+    length = len(data)
+    return (_SHORT_TEXT_HEADS[length] if length < 256 else _pack_head(length, TEXT)) + data + b"\0"
+
+
+def text_bytes(value: str) -> bytes:
+    """Encode a str, which PostgreSQL must be able to store."""
+    try:
+        data = str.encode(value)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text with a lone surrogate, at index {error.start}, isn't Unicode") from None
+    if b"\0" in data:
+        raise ValueError("text with a NUL character can't be stored in PostgreSQL")
+    return data
+
+
+def packer(format: str) -> Callable[[Any], bytes]:
+    """Make the fastest way to pack a number in binary: one call of struct. `format` is one letter of struct's."""
+    body = Struct(">" + format)
+    whole = Struct(f">8s{format}x")
+    head = _pack_head(body.size, BINARY)
+    pack_whole = whole.pack
+    return lambda value: pack_whole(head, value)

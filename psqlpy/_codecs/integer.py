@@ -1,0 +1,64 @@
+"""int2, int4, int8, oid, xid, cid, xid8, and money as the int of its smallest unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct, error
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._codecs import oids
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, packer
+from psqlpy._pq.result import Kind
+
+if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Registry
+
+# oid, kind, struct's letter, lowest, highest
+_TYPES = (
+    (oids.INT2, Kind.INT2, "h", -(2**15), 2**15 - 1),
+    (oids.INT4, Kind.INT4, "i", -(2**31), 2**31 - 1),
+    (oids.INT8, Kind.INT8, "q", -(2**63), 2**63 - 1),
+    (oids.OID, Kind.UINT4, "I", 0, 2**32 - 1),
+    (oids.XID, Kind.UINT4, "I", 0, 2**32 - 1),
+    (oids.CID, Kind.UINT4, "I", 0, 2**32 - 1),
+    (oids.MONEY, Kind.INT8, "q", -(2**63), 2**63 - 1),
+)
+
+
+def _dumper(letter: str, low: int, high: int) -> Callable[[Any], Dumped]:
+    pack = Struct(">" + letter).pack
+
+    def dump(value: Any) -> Dumped:
+        try:
+            return BINARY, pack(value)
+        except error:
+            if isinstance(value, int):
+                raise ValueError(f"out of range, {low} to {high}") from None
+            raise TypeError from None
+
+    return dump
+
+
+def money_from_text(text: str) -> int:
+    """Every digit counts, whatever the locale puts between and around them: money is an int8 without a point."""
+    digits = "".join(filter("0123456789".__contains__, text))
+    return -int(digits) if "-" in text or "(" in text else int(digits)
+
+
+def _dump_xid8(value: Any) -> Dumped:
+    # PostgreSQL 13 and newer have xid8_recv, but an int has no other form either.
+    if not isinstance(value, int):
+        raise TypeError
+    if not 0 <= value < 2**64:
+        raise ValueError(f"out of range, 0 to {2**64 - 1}")
+    return TEXT, b"%d" % value
+
+
+def register(registry: Registry) -> None:
+    for oid, kind, letter, low, high in _TYPES:
+        from_text = money_from_text if oid == oids.MONEY else int
+        dump = _dumper(letter, low, high)
+        registry.add(
+            Codec(oid, oids.TYPES[oid][0], kind=kind, from_text=from_text, dump=dump, fast=packer(letter))
+        )
+    registry.add(Codec(oids.XID8, "xid8", kind=Kind.UINT8, from_text=int, dump=_dump_xid8))

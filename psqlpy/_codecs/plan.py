@@ -1,0 +1,150 @@
+"""ParameterPlan: the parameters of one statement, packed as psqlpy/_ffi/send.h reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._codecs.codec import NULL, TEXT, Codec, Dumped, Raw, pack, text_bytes
+from psqlpy.exceptions import ParameterTypeError, ParameterValueError
+
+if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Registry
+
+MAX_PARAMETERS = 65535  # the protocol counts them in 16 bits
+_BLOB_SIZE = 1 << 20
+_BLOB_ROWS = 10_000
+
+
+class Unfit(Exception):
+    """A value that can't become a value of the server's type. `wrong_type`: nor could any other of its Python type."""
+
+    def __init__(self, value: object, reason: str, wrong_type: bool) -> None:
+        super().__init__(reason)
+        self.value = value
+        self.reason = reason
+        self.wrong_type = wrong_type
+
+
+def dump(codec: Codec, value: Any, registry: Registry) -> Dumped:
+    """Make what is sent for any value: the codec's own conversion, and what holds for every type. Raises Unfit."""
+    while value is not None:
+        try:
+            if isinstance(value, str):
+                return TEXT, text_bytes(value)
+            return codec.dump(value)
+        except TypeError as error:
+            unwrapped = registry.unwrap(value, codec.oid)
+            if isinstance(unwrapped, Raw):
+                return unwrapped.format, unwrapped.data
+            if unwrapped is value:
+                raise Unfit(value, str(error), wrong_type=True) from None
+            value = unwrapped
+        except (ValueError, OverflowError) as error:
+            raise Unfit(value, str(error), wrong_type=False) from None
+    return TEXT, None
+
+
+def unwrap_known(value: Any) -> Any:
+    """Reduce an Enum member to its value, NumPy's scalars and arrays to Python's; return anything else as it is."""
+    if isinstance(value, Enum):
+        return value.value
+    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+class ParameterPlan:
+    """Encoders for a statement's parameters, chosen by the types that the server inferred."""
+
+    __slots__ = ("_codecs", "_encoders", "_registry", "count", "oids")
+
+    def __init__(self, oids: tuple[int, ...], codecs: Sequence[Codec], registry: Registry) -> None:
+        self.oids = oids
+        self.count = len(oids)
+        self._codecs = tuple(codecs)
+        self._registry = registry
+        self._encoders = tuple(codec.fast or self._slow_encoder(codec) for codec in codecs)
+
+    def encode(self, parameters: Sequence[Any]) -> bytes:
+        """Pack the values of one execution.
+
+        Raises ParameterTypeError and ParameterValueError, which name the parameter by its number.
+        """
+        if type(parameters) is not list and type(parameters) is not tuple:
+            check_sequence(parameters)
+        if len(parameters) != self.count:
+            raise self._wrong_count(len(parameters))
+        try:
+            if self.count == 1:
+                value = parameters[0]
+                return NULL if value is None else self._encoders[0](value)
+            return b"".join(
+                [
+                    NULL if value is None else encode(value)
+                    for encode, value in zip(self._encoders, parameters)  # noqa: B905  (checked above)
+                ]
+            )
+        except Exception:
+            # The fast encoders know the usual values only; why they failed on this one doesn't matter.
+            return b"".join(self._encode_carefully(parameters))
+
+    def encode_rows(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, bytes]]:
+        """Yield the number of rows and their packed parameters, in portions of about 1 MB.
+
+        Raises what `encode` does; the message also names the row, counted from 1.
+        """
+        packed: list[bytes] = []
+        size = 0
+        encode = self.encode
+        for number, row in enumerate(rows, 1):
+            try:
+                blob = encode(row)
+            except (ParameterTypeError, ParameterValueError) as error:
+                raise type(error)(f"row {number}: {error}") from None
+            packed.append(blob)
+            size += len(blob)
+            if size >= _BLOB_SIZE or len(packed) >= _BLOB_ROWS:
+                yield len(packed), b"".join(packed)
+                packed.clear()
+                size = 0
+        if packed:
+            yield len(packed), b"".join(packed)
+
+    def _slow_encoder(self, codec: Codec) -> Callable[[Any], bytes]:
+        return lambda value: pack(*dump(codec, value, self._registry))
+
+    def _encode_carefully(self, parameters: Sequence[Any]) -> Iterator[bytes]:
+        for index, (codec, value) in enumerate(zip(self._codecs, parameters)):  # noqa: B905
+            try:
+                yield pack(*dump(codec, value, self._registry))
+            except Unfit as error:
+                raise _parameter_error(index, codec, value, error) from None
+
+    def _wrong_count(self, given: int) -> ParameterValueError:
+        if given > MAX_PARAMETERS:
+            return ParameterValueError(
+                f"a statement can have {MAX_PARAMETERS} parameters, {given} given: pass an array instead"
+            )
+        noun = "parameter" if self.count == 1 else "parameters"
+        return ParameterValueError(f"the statement takes {self.count} {noun}, {given} given")
+
+
+def check_sequence(parameters: object) -> None:
+    """Raise ParameterTypeError for what isn't a list of parameters, though some of it could be iterated over."""
+    if isinstance(parameters, Sequence) and not isinstance(parameters, (str, bytes, bytearray, memoryview)):
+        return
+    given = type(parameters).__name__
+    raise ParameterTypeError(
+        f"parameters must be a list or a tuple, not {given}: put a single value into a list"
+    )
+
+
+def _parameter_error(index: int, codec: Codec, value: object, error: Unfit) -> Exception:
+    where = f"parameter ${index + 1} ({type(value).__name__} for {codec.name})"
+    within = "" if error.value is value else f"{type(error.value).__name__} in it: "
+    if error.wrong_type:
+        reason = error.reason or f"a value of this type can't become {codec.name}"
+        return ParameterTypeError(f"{where}: {within}{reason}")
+    return ParameterValueError(f"{where}: {within}{error.reason}")

@@ -1,0 +1,205 @@
+"""ResultPlan: the rows of a result as Python objects. C decodes (_ffi/decode.h), this maps what C can't make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from psqlpy._codecs.codec import BINARY, TEXT, Codec
+from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
+from psqlpy.exceptions import DataError
+
+_CHUNK_ROWS = 1024
+# Compiling the function that makes a dict costs as much as making 200 dicts without it.
+_ROWS_WORTH_COMPILING = 200
+# What converters raise for values they can't read; anything else is a bug and passes.
+_CONVERSION_ERRORS = (ValueError, ArithmeticError, TypeError, LookupError)
+
+Convert = Callable[[Any], Any]
+ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
+MakeDicts = Callable[[Iterable[tuple[Any, ...]]], list[dict[str, Any]]]
+
+_REASONS = {
+    Cell.MALFORMED: "the value isn't in the type's binary format",
+    Cell.NOT_UTF8: "the text isn't UTF-8: set client_encoding to UTF8, or cast the column to bytea to read it",
+    Cell.OUT_OF_RANGE: "the value is out of Python's range: cast the column to text to read it",
+    Cell.INFINITE: "Python has no infinite value of this type: cast the column to text to read it",
+}
+
+
+class _Mapped(NamedTuple):
+    """A column whose values C can't make."""
+
+    column: int
+    convert: Convert
+    convert_column: ConvertColumn | None
+
+
+class ResultPlan:
+    """How to receive and decode the rows of one statement. Rows and columns are counted from 0, in messages from 1.
+
+    format: of the result that this plan reads, and that has to be asked for: 0 text, 1 binary.
+    """
+
+    __slots__ = (
+        "_codecs",
+        "_decoder",
+        "_make_dicts",
+        "_mapped",
+        "_used",
+        "format",
+        "names",
+        "oids",
+        "type_names",
+    )
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        oids: tuple[int, ...],
+        type_names: tuple[str, ...],
+        codecs: Sequence[Codec | None],
+        format: int | None = None,
+    ) -> None:
+        if format is None:
+            has_binary = all(codec is not None and codec.kind is not None for codec in codecs)
+            format = BINARY if has_binary else TEXT
+        self.format = format
+        self.names = names
+        self.oids = oids
+        self.type_names = type_names
+        self._codecs = tuple(codecs)
+        self._mapped = tuple(self._mapped_columns())
+        self._decoder = RowDecoder([self._c_column(codec) for codec in codecs], format)
+        self._make_dicts: MakeDicts | None = None
+        self._used = False
+
+    def tuples(self, result: PGresult, start: int = 0, stop: int | None = None) -> list[tuple[Any, ...]]:
+        """Decode rows as tuples. Raises DataError for the first cell that can't be decoded."""
+        stop = result.row_count if stop is None else min(stop, result.row_count)
+        if stop - start == 1:
+            return [self.row(result, start)]
+        rows: list[tuple[Any, ...]] = []
+        while start < stop:
+            count, chunk = self._chunk(result, start, stop)
+            rows.extend(chunk)
+            start += count
+        return rows
+
+    def dicts(self, result: PGresult, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
+        """Decode rows as dicts; of columns with the same name the last one wins. Raises as `tuples` does."""
+        stop = result.row_count if stop is None else min(stop, result.row_count)
+        make = self._make_dicts or self._dict_maker(stop - start)
+        if stop - start == 1:
+            return make((self.row(result, start),))
+        rows: list[dict[str, Any]] = []
+        while start < stop:
+            count, chunk = self._chunk(result, start, stop)
+            rows += make(chunk)
+            start += count
+        return rows
+
+    def row(self, result: PGresult, row: int = 0) -> tuple[Any, ...]:
+        """Decode one row as a tuple."""
+        flags, values = self._decoder.row(result, row)
+        if flags & HAS_DEFERRED:
+            return tuple([self.value(result, row, column) for column in range(len(values))])
+        if not self._mapped:
+            return values
+        changed = list(values)
+        try:
+            for column, convert, _ in self._mapped:
+                value = changed[column]
+                if value is not None:
+                    changed[column] = convert(value)
+        except _CONVERSION_ERRORS as error:
+            raise self._error(row, column, str(error)) from error
+        return tuple(changed)
+
+    def row_dict(self, result: PGresult, row: int = 0) -> dict[str, Any]:
+        """Decode one row as a dict."""
+        make = self._make_dicts or self._dict_maker(1)
+        return make((self.row(result, row),))[0]
+
+    def value(self, result: PGresult, row: int, column: int) -> Any:
+        """Decode one cell. Raises DataError if it can't be decoded, IndexError if it isn't there."""
+        if not (0 <= row < result.row_count and 0 <= column < len(self.names)):
+            raise IndexError(f"no row {row} or no column {column} in the result")
+        reason, value = self._decoder.cell(result, row, column)
+        if reason != Cell.DECODED:
+            raise self._error(row, column, _REASONS[reason])
+        if value is None:
+            return None
+        for mapped, convert, _ in self._mapped:
+            if mapped == column:
+                try:
+                    return convert(value)
+                except _CONVERSION_ERRORS as error:
+                    raise self._error(row, column, str(error)) from error
+        return value
+
+    def _mapped_columns(self) -> Iterable[_Mapped]:
+        for index, codec in enumerate(self._codecs):
+            if codec is None:
+                continue
+            if self.format == BINARY and codec.convert is not None:
+                yield _Mapped(index, codec.convert, codec.convert_column)
+            elif self.format == TEXT and codec.from_text is not None:
+                yield _Mapped(index, codec.from_text, None)
+
+    def _c_column(self, codec: Codec | None) -> tuple[int, int, int]:
+        if self.format == TEXT:
+            return Kind.TEXT, 0, 0
+        if codec is None or codec.kind is None:
+            return Kind.BYTES, 0, 0
+        return codec.kind, codec.element_kind, codec.array_header_oid
+
+    def _chunk(self, result: PGresult, start: int, stop: int) -> tuple[int, Iterable[tuple[Any, ...]]]:
+        """As many rows as one call decodes."""
+        stop = min(stop, start + _CHUNK_ROWS)
+        by_column = bool(self._mapped)
+        count, chunk, flags = self._decoder.rows(result, start, stop, by_column)
+        if flags and any(column_flags & HAS_DEFERRED for column_flags in flags):
+            return count, [self.row(result, row) for row in range(start, start + count)]
+        if not by_column:
+            return count, chunk
+        for mapped in self._mapped:
+            index = mapped.column
+            has_nulls = bool(flags) and bool(flags[index] & HAS_NULLS)
+            try:
+                chunk[index] = _convert_column(mapped, chunk[index], has_nulls)
+            except _CONVERSION_ERRORS:
+                # One by one, to find out which cell it was.
+                chunk[index] = [self.value(result, row, index) for row in range(start, start + count)]
+        return count, zip(*chunk)  # noqa: B905  (as long as one another)
+
+    def _dict_maker(self, row_count: int) -> MakeDicts:
+        if self._used or row_count >= _ROWS_WORTH_COMPILING:
+            self._make_dicts = _compile_dict_maker(self.names)
+            return self._make_dicts
+        self._used = row_count > 0
+        names = self.names
+        return lambda rows: [dict(zip(names, row)) for row in rows]  # noqa: B905
+
+    def _error(self, row: int, column: int, reason: str) -> DataError:
+        error = DataError(
+            f'row {row + 1}, column {column + 1} "{self.names[column]}" ({self.type_names[column]}): {reason}'
+        )
+        error.column_name = self.names[column]
+        return error
+
+
+def _convert_column(mapped: _Mapped, values: list[Any], has_nulls: bool) -> list[Any]:
+    convert = mapped.convert
+    if has_nulls:
+        return [None if value is None else convert(value) for value in values]
+    return list(map(convert, values) if mapped.convert_column is None else mapped.convert_column(values))
+
+
+def _compile_dict_maker(names: tuple[str, ...]) -> MakeDicts:
+    """A function with the names written into it makes a dict in half the time of dict(zip(names, row))."""
+    variables = "".join(f"v{index}," for index in range(len(names)))
+    items = ", ".join(f"{name!r}: v{index}" for index, name in enumerate(names))
+    source = f"lambda rows: [{{{items}}} for ({variables}) in rows]"
+    make: MakeDicts = eval(source, {"__builtins__": {}})
+    return make

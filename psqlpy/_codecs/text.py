@@ -1,0 +1,57 @@
+"""text, varchar, char(n), name, xml and the like, "char", void, and types that we don't know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._codecs import oids
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack_text, text_bytes
+from psqlpy._codecs.literal import literal
+from psqlpy._pq.result import Kind
+
+if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Registry
+
+_TEXTUAL = (
+    oids.TEXT,
+    oids.VARCHAR,
+    oids.BPCHAR,
+    oids.NAME,
+    oids.XML,
+    oids.UNKNOWN,
+    oids.CSTRING,
+    oids.REFCURSOR,
+)
+
+
+def dump_text(value: Any) -> Dumped:
+    return TEXT, text_bytes(literal(value))
+
+
+def dump_unknown(value: Any) -> Dumped:
+    """Only the server knows the type: it parses text, and takes bytes for the type's binary form."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return BINARY, bytes(value)
+    return dump_text(value)
+
+
+def _char_from_text(text: str) -> str:
+    r"""PostgreSQL 15 and newer print a byte above 127 as \ooo, and all print the byte 0 as nothing."""
+    if len(text) == 4 and text[0] == "\\":
+        return chr(int(text[1:], 8))
+    return text or "\0"
+
+
+def _none(text: str) -> None:
+    return None
+
+
+def register(registry: Registry) -> None:
+    for oid in _TEXTUAL:
+        registry.add(
+            Codec(oid, oids.TYPES[oid][0], kind=Kind.TEXT, dump=dump_text, fast=pack_text, textual=True)
+        )
+    registry.add(
+        Codec(oids.CHAR, "char", kind=Kind.CHAR, from_text=_char_from_text, dump=dump_text, fast=pack_text)
+    )
+    registry.add(Codec(oids.VOID, "void", kind=Kind.VOID, from_text=_none, dump=dump_text))

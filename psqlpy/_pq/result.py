@@ -1,0 +1,247 @@
+"""PGresult: one result of libpq, owned by its Python object and freed with it. RowDecoder: its rows in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from marshal import loads
+from typing import Any
+
+from psqlpy._ffi._libpq import ffi, lib
+from psqlpy._pq.enums import Diagnostic
+from psqlpy.exceptions import InternalError
+
+_FIELDS = (
+    ("severity", Diagnostic.SEVERITY_NONLOCALIZED),
+    ("sqlstate", Diagnostic.SQLSTATE),
+    ("message_primary", Diagnostic.MESSAGE_PRIMARY),
+    ("detail", Diagnostic.MESSAGE_DETAIL),
+    ("hint", Diagnostic.MESSAGE_HINT),
+    ("position", Diagnostic.STATEMENT_POSITION),
+    ("schema_name", Diagnostic.SCHEMA_NAME),
+    ("table_name", Diagnostic.TABLE_NAME),
+    ("column_name", Diagnostic.COLUMN_NAME),
+    ("datatype_name", Diagnostic.DATATYPE_NAME),
+    ("constraint_name", Diagnostic.CONSTRAINT_NAME),
+    ("context", Diagnostic.CONTEXT),
+    ("source_function", Diagnostic.SOURCE_FUNCTION),
+)
+_FIELD_CODES = tuple((name, int(code)) for name, code in _FIELDS)
+
+
+def text(pointer: Any) -> str | None:
+    """A C string of libpq's as str; bytes that aren't UTF-8 (messages before the encoding is agreed) are replaced."""
+    return None if pointer == ffi.NULL else ffi.string(pointer).decode("utf-8", "replace")
+
+
+def diagnostics(pointer: Any) -> dict[str, str | None]:
+    """The error fields of a PGresult that is still libpq's, by the names that exceptions use."""
+    fields = {name: text(lib.PQresultErrorField(pointer, code)) for name, code in _FIELD_CODES}
+    if fields["message_primary"] is None:
+        # libpq's own errors (a lost connection) have a message and no fields.
+        fields["message_primary"] = (text(lib.PQresultErrorMessage(pointer)) or "").strip()
+    return fields
+
+
+class PGresult:
+    """Rows × columns as libpq received them. Not thread-safe against PQclear, which happens when nobody refers to it."""
+
+    __slots__ = ("_clear", "pointer", "status")
+
+    def __init__(self, pointer: Any, status: int, _clear: Any = lib.PQclear) -> None:
+        self.pointer = pointer
+        self.status = status
+        # Kept on the object: module globals may be gone when the interpreter exits.
+        self._clear = _clear
+
+    def __del__(self) -> None:
+        self._clear(self.pointer)
+
+    @property
+    def row_count(self) -> int:
+        return int(lib.PQntuples(self.pointer))
+
+    @property
+    def column_count(self) -> int:
+        return int(lib.PQnfields(self.pointer))
+
+    @property
+    def memory_size(self) -> int:
+        """Bytes that libpq holds for this result."""
+        return int(lib.PQresultMemorySize(self.pointer))
+
+    @property
+    def command_tag(self) -> str:
+        """As the server sent it: `INSERT 0 3`, `SELECT 1`, `CREATE TABLE`."""
+        return text(lib.PQcmdStatus(self.pointer)) or ""
+
+    @property
+    def affected_count(self) -> int | None:
+        """Rows that the command read or changed, None for commands that have no such number."""
+        digits = text(lib.PQcmdTuples(self.pointer))
+        return int(digits) if digits else None
+
+    def columns(self) -> tuple[tuple[str, int, int, int], ...]:
+        """(name, type oid, typmod, format) of each column."""
+        pointer = self.pointer
+        return tuple(
+            (
+                text(lib.PQfname(pointer, index)) or "",
+                lib.PQftype(pointer, index),
+                lib.PQfmod(pointer, index),
+                lib.PQfformat(pointer, index),
+            )
+            for index in range(lib.PQnfields(pointer))
+        )
+
+    def table_oids(self) -> tuple[int, ...]:
+        """The table each column comes from, 0 for expressions."""
+        return tuple(lib.PQftable(self.pointer, index) for index in range(self.column_count))
+
+    def parameter_oids(self) -> tuple[int, ...]:
+        """The parameters' types; of a described statement only."""
+        return tuple(lib.PQparamtype(self.pointer, index) for index in range(lib.PQnparams(self.pointer)))
+
+    def value_bytes(self, row: int, column: int) -> bytes | None:
+        """One value as it came over the wire, None for NULL. Row and column must exist: libpq doesn't check for us."""
+        if lib.PQgetisnull(self.pointer, row, column):
+            return None
+        length = lib.PQgetlength(self.pointer, row, column)
+        return bytes(ffi.buffer(lib.PQgetvalue(self.pointer, row, column), length))
+
+    def diagnostics(self) -> dict[str, str | None]:
+        """The fields of an error, by the names that exceptions use."""
+        return diagnostics(self.pointer)
+
+
+class _Buffer:
+    """What one decoding call writes into. `view` may be loaded as it is: marshal ignores what follows the stream."""
+
+    __slots__ = ("data", "pointer", "view")
+
+    def __init__(self, capacity: int) -> None:
+        self.data = ffi.new("char[]", capacity)
+        self.view = ffi.buffer(self.data)
+        self.pointer = ffi.new("psq_decode_buffer *", {"data": self.data, "capacity": capacity})
+
+
+_BUFFER_SIZE = 1 << 20
+_LARGEST_BUFFER = 1 << 33
+_buffers: list[_Buffer] = []  # free ones: as many as ever were in use at once. pop and append are atomic
+_NO_ROOM: int = lib.PSQ_DECODE_NO_ROOM  # this and above: failures
+_decode_row = lib.psq_decode_row
+_decode_rows = lib.psq_decode_rows
+
+
+class Kind:
+    """What the cells of a column are in binary, and what C makes of them: decode.h."""
+
+    VOID: int = lib.PSQ_KIND_VOID
+    TEXT: int = lib.PSQ_KIND_TEXT
+    BYTES: int = lib.PSQ_KIND_BYTES
+    CHAR: int = lib.PSQ_KIND_CHAR
+    JSONB: int = lib.PSQ_KIND_JSONB
+    BOOL: int = lib.PSQ_KIND_BOOL
+    INT2: int = lib.PSQ_KIND_INT2
+    INT4: int = lib.PSQ_KIND_INT4
+    INT8: int = lib.PSQ_KIND_INT8
+    UINT4: int = lib.PSQ_KIND_UINT4
+    UINT8: int = lib.PSQ_KIND_UINT8
+    FLOAT4: int = lib.PSQ_KIND_FLOAT4
+    FLOAT8: int = lib.PSQ_KIND_FLOAT8
+    NUMERIC: int = lib.PSQ_KIND_NUMERIC
+    DATE: int = lib.PSQ_KIND_DATE
+    TIME: int = lib.PSQ_KIND_TIME
+    TIMESTAMP: int = lib.PSQ_KIND_TIMESTAMP
+    INTERVAL: int = lib.PSQ_KIND_INTERVAL
+    UUID: int = lib.PSQ_KIND_UUID
+    ARRAY: int = lib.PSQ_KIND_ARRAY
+
+
+class Cell:
+    """What RowDecoder.cell found."""
+
+    DECODED: int = lib.PSQ_CELL_DECODED
+    MALFORMED: int = lib.PSQ_CELL_MALFORMED
+    NOT_UTF8: int = lib.PSQ_CELL_NOT_UTF8
+    OUT_OF_RANGE: int = lib.PSQ_CELL_OUT_OF_RANGE
+    INFINITE: int = lib.PSQ_CELL_INFINITE
+
+
+HAS_NULLS: int = lib.PSQ_NULLS
+HAS_DEFERRED: int = lib.PSQ_DEFERRED
+
+
+class RowDecoder:
+    """Makes Python objects of results whose columns are of the given (kind, element kind, element oid).
+
+    Cells that C doesn't decode are Ellipsis in rows and columns, and their column's flags have HAS_DEFERRED.
+    """
+
+    __slots__ = ("_columns", "_plan", "count")
+
+    def __init__(self, columns: Sequence[tuple[int, int, int]], format: int) -> None:
+        self.count = len(columns)
+        self._columns = ffi.new("psq_decode_column[]", list(columns))
+        self._plan = ffi.new("psq_decode_plan *", (format, self.count, self._columns))
+
+    def row(self, result: PGresult, row: int) -> tuple[int, tuple[Any, ...]]:
+        """All columns' flags and the values of one row."""
+        try:
+            buffer = _buffers.pop()
+        except IndexError:
+            buffer = _Buffer(_BUFFER_SIZE)
+        flags = _decode_row(result.pointer, self._plan, row, buffer.pointer)
+        if flags < _NO_ROOM:
+            values = loads(buffer.view)
+        _buffers.append(buffer)
+        if flags >= _NO_ROOM:
+            flags, large = self._again(_decode_row, flags, result, row)
+            values = loads(large.view)
+        return flags, values
+
+    def rows(self, result: PGresult, start: int, stop: int, by_column: bool) -> tuple[int, Any, bytes]:
+        """Decode as many rows as fit: their number, a list of rows or of columns, and each column's flags."""
+        try:
+            buffer = _buffers.pop()
+        except IndexError:
+            buffer = _Buffer(_BUFFER_SIZE)
+        flags = _decode_rows(result.pointer, self._plan, start, stop, by_column, buffer.pointer)
+        if flags < _NO_ROOM:
+            decoded = self._taken(flags, buffer)
+        _buffers.append(buffer)
+        if flags >= _NO_ROOM:
+            decoded = self._taken(*self._again(_decode_rows, flags, result, start, stop, by_column))
+        return decoded
+
+    def _taken(self, flags: int, buffer: _Buffer) -> tuple[int, Any, bytes]:
+        column_flags = bytes(ffi.buffer(buffer.pointer.column_flags, self.count)) if flags else b""
+        return buffer.pointer.row_count, loads(buffer.view), column_flags
+
+    def cell(self, result: PGresult, row: int, column: int) -> tuple[int, Any]:
+        """One cell of any size: a PSQ_CELL_ reason and, if that is 0, the value."""
+        capacity = 64 + 8 * lib.PQgetlength(result.pointer, row, column)
+        while True:
+            buffer = _Buffer(capacity)
+            reason = lib.psq_decode_cell(result.pointer, self._plan, row, column, buffer.pointer)
+            if reason == lib.PSQ_CELL_MISMATCH:
+                raise _mismatch()
+            if reason != lib.PSQ_CELL_NO_ROOM:
+                return reason, None if reason else loads(buffer.view)
+            capacity *= 8
+
+    def _again(self, decode: Any, flags: int, result: PGresult, *span: int) -> tuple[int, _Buffer]:
+        """Repeat a failed call with larger buffers, which aren't kept."""
+        capacity = _BUFFER_SIZE
+        while flags == _NO_ROOM and capacity < _LARGEST_BUFFER:
+            capacity *= 4
+            buffer = _Buffer(capacity)
+            flags = decode(result.pointer, self._plan, *span, buffer.pointer)
+        if flags >= _NO_ROOM:
+            raise _mismatch()
+        return flags, buffer
+
+
+def _mismatch() -> InternalError:
+    return InternalError(
+        "the result has other rows, columns or formats than it was announced with: fetch it again"
+    )
