@@ -1,0 +1,51 @@
+# Every target first makes .venv ready (tools/bootstrap.py), which takes no time when nothing has changed.
+# Nothing is written outside this directory and the temporary one, and nothing here needs root.
+
+PYTHON ?=
+export PYTHON
+VENV := .venv/bin/python
+
+.PHONY: help setup demo test test-long check sync format clean
+
+help:
+	@echo 'make demo       run examples/quickstart.py against an embedded PostgreSQL server'
+	@echo 'make test       all tests but the long ones (PSQLPY_TEST_DSN: against another server; ARGS: for pytest)'
+	@echo 'make test-long  the long ones'
+	@echo 'make check      linters, types, layers, drift of generated files'
+	@echo 'make sync       generate psqlpy/_sync and tests/_sync'
+	@echo 'make format     format Python and C'
+	@echo 'make clean      remove .venv and everything that was built'
+
+setup:
+	@sh tools/bootstrap.sh
+
+demo: setup
+	@$(VENV) examples/quickstart.py
+
+test: setup
+	@$(VENV) tools/run_tests.py -m 'not long' $(ARGS)
+
+test-long: setup
+	@$(VENV) tools/run_tests.py -m long $(ARGS)
+
+check: setup
+	@$(VENV) tools/check.py
+
+sync: setup
+	@$(VENV) tools/make_sync.py
+
+format: setup
+	@$(VENV) -m ruff check --select I --fix --quiet .
+	@$(VENV) -m ruff format --quiet .
+	@.venv/bin/clang-format -i $(filter-out %.cdef.h,$(wildcard psqlpy/_ffi/*.[ch]))
+
+ifneq ($(wildcard benchmarks/roundtrip.py),)
+.PHONY: bench
+bench: setup
+	@$(VENV) benchmarks/roundtrip.py
+endif
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f psqlpy/_ffi/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

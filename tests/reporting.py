@@ -1,0 +1,98 @@
+"""pytest plugin: how many tests ran on which backend, every skip with its reason, and where a crash happened.
+
+`PSQLPY_NO_SKIP=1` makes each skip a failure. `PSQLPY_RUNNING_TEST` names a file that holds the running test's name,
+which tools/run_tests.py shows when the process dies. Loaded by tests/conftest.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
+BACKENDS = ("asyncio", "uvloop", "trio", "sync", "none")
+
+
+def backend_of(item: pytest.Item) -> str:
+    """What a test waits with: its anyio backend, its mark, "sync" in the generated mirror, or "none"."""
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params if callspec is not None else {}
+    if "anyio_backend" in parameters:
+        name, options = parameters["anyio_backend"]
+        return "uvloop" if options.get("use_uvloop") else str(name)
+    mark = item.get_closest_marker("backend")
+    if mark is not None:
+        return str(mark.args[0])
+    return "sync" if "/_sync/" in item.nodeid else "none"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.user_properties.append(("backend", backend_of(item)))
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    path = os.environ.get("PSQLPY_RUNNING_TEST")
+    if path:
+        Path(path).write_text(nodeid, encoding="utf-8")
+
+
+def pytest_sessionfinish() -> None:
+    path = os.environ.get("PSQLPY_RUNNING_TEST")
+    if path:
+        Path(path).write_text("after the last test", encoding="utf-8")
+
+
+# -- skips
+
+
+def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    longrepr = report.longrepr
+    reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return reason.removeprefix("Skipped: ")
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("PSQLPY_NO_SKIP") and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which PSQLPY_NO_SKIP makes a failure: {reason_of(report)}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+# -- the summary
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = {outcome: terminalreporter.stats.get(outcome, []) for outcome in OUTCOMES}
+    counts = {
+        outcome: Counter(
+            dict(getattr(report, "user_properties", ())).get("backend", "none") for report in found
+        )
+        for outcome, found in reports.items()
+    }
+    shown = [
+        outcome for outcome in OUTCOMES if outcome in ("passed", "failed", "skipped") or reports[outcome]
+    ]
+    terminalreporter.section("tests by backend")
+    terminalreporter.line(f"{'':8}" + "".join(f"{outcome:>9}" for outcome in shown))
+    for backend in BACKENDS:
+        terminalreporter.line(f"{backend:8}" + "".join(f"{counts[outcome][backend]:9}" for outcome in shown))
+    for report in reports["skipped"]:
+        terminalreporter.line(f"skipped: {report.nodeid}: {reason_of(report)}")

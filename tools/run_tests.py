@@ -1,0 +1,38 @@
+"""Run pytest in a process of its own and name the test in which that process died, should the C code crash.
+
+Arguments are pytest's. tests/conftest.py writes the name of the test that is running into $PSQLPY_RUNNING_TEST.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="psqlpy-tests-") as directory:
+        running = Path(directory, "running-test")
+        environment = {**os.environ, "PSQLPY_RUNNING_TEST": str(running), "PYTHONFAULTHANDLER": "1"}
+        command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
+        with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:
+            while True:
+                try:
+                    code = tests.wait()
+                    break
+                except KeyboardInterrupt:
+                    pass  # pytest got it too: it ends by itself and says what it has done so far
+        if code >= 0:
+            return code
+        test = running.read_text(encoding="utf-8") if running.exists() else "before the first test"
+        print(f"\nFAILED {test}: the test process died of {signal.Signals(-code).name}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
