@@ -28,19 +28,21 @@ class Codec:
     convert: from what C makes of the kind, see decode.h; None if that is the value.
     convert_column: the same for an iterable without None, where there is something faster than map(convert, …).
     from_text: from the text format; None if the str is the value. Raises ValueError, saying what to do.
-    dump: what to send for a Python value that is neither None nor, unless `textual`, a str. Raises TypeError if no
+    dump: what to send for a Python value that is neither None nor a str. Raises TypeError if no
         value of that Python type fits, ValueError or OverflowError if this one doesn't.
     fast: makes the packed parameter for the usual values at once, and may raise anything for others.
-    textual: text and binary format are the same bytes, and a str is nothing special.
+    textual: text and binary format are the same bytes.
+    delimiter: between the elements of an array in text.
+    element_kind, element_oid: of an array type.
     """
 
     __slots__ = (
-        "array_header_oid",
         "convert",
         "convert_column",
         "delimiter",
         "dump",
         "element_kind",
+        "element_oid",
         "fast",
         "from_text",
         "kind",
@@ -62,7 +64,7 @@ class Codec:
         fast: Callable[[Any], bytes] | None = None,
         textual: bool = False,
         element_kind: int = 0,
-        array_header_oid: int = 0,
+        element_oid: int = 0,
         delimiter: str = ",",
     ) -> None:
         self.oid = oid
@@ -75,7 +77,7 @@ class Codec:
         self.fast = fast
         self.textual = textual
         self.element_kind = element_kind
-        self.array_header_oid = array_header_oid
+        self.element_oid = element_oid
         self.delimiter = delimiter
 
 

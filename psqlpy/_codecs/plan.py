@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs.codec import NULL, TEXT, Codec, Dumped, Raw, pack, text_bytes
@@ -41,7 +42,7 @@ def dump(codec: Codec, value: Any, registry: Registry) -> Dumped:
             if unwrapped is value:
                 raise Unfit(value, str(error), wrong_type=True) from None
             value = unwrapped
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, StructError, RecursionError) as error:
             raise Unfit(value, str(error), wrong_type=False) from None
     return TEXT, None
 

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from psqlpy._codecs import boolean, float, integer, oids, text
+from psqlpy._codecs import (
+    array,
+    boolean,
+    bytea,
+    datetime,
+    float,
+    integer,
+    interval,
+    json,
+    numeric,
+    oids,
+    text,
+    uuid,
+)
 from psqlpy._codecs.codec import Codec, pack_text
 from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
 from psqlpy.exceptions import ParameterValueError
 
-_FAMILIES = (boolean, float, integer, text)
+_FAMILIES = (boolean, bytea, datetime, float, integer, interval, json, numeric, text, uuid)
 _MAX_PLANS = 1000
 
 Columns = tuple[tuple[str, int, int, int], ...]
@@ -37,24 +50,40 @@ class Registry:
         self._wrappers: dict[type, Callable[[Any, int], Any]] = {}
         self._result_plans: dict[tuple[Columns, int | None], ResultPlan] = {}
         self._parameter_plans: dict[tuple[int, ...], ParameterPlan] = {}
+        if uuid_as_object is not None:
+            uuid.register(self, uuid_as_object)
+        if json_loads is not None or json_dumps is not None:
+            json.register(self, json_loads, json_dumps)
 
     def add(self, codec: Codec) -> None:
         """Use a codec for its type from the next plan on."""
         self._codecs[codec.oid] = codec
+        array_oid = oids.TYPES[codec.oid][1] if codec.oid in oids.TYPES else 0
+        self._codecs.pop(array_oid, None)  # it was made from the codec that is now replaced
         self._result_plans.clear()
         self._parameter_plans.clear()
 
     def codec(self, oid: int) -> Codec | None:
         """Return the codec for a type, None for a type that we don't know."""
         codec = self._codecs.get(oid)
-        if codec is None and self.parent is not None:
-            return self.parent.codec(oid)
-        return codec
+        if codec is not None:
+            return codec
+        element_oid = oids.ELEMENTS.get(oid)
+        if element_oid is not None:
+            # Made here, not in the parent: the elements may be read in another way here.
+            element = self.codec(element_oid) or self._unknown_codec(element_oid)
+            codec = self._codecs[oid] = array.make_codec(oid, element, self)
+            return codec
+        return None if self.parent is None else self.parent.codec(oid)
+
+    def _unknown_codec(self, oid: int) -> Codec:
+        """Make the codec of a type without one: text to read, and to write what the server can parse."""
+        name, _, delimiter = oids.TYPES.get(oid, (f"oid {oid}", 0, ","))
+        return Codec(oid, name, dump=array.unknown_dumper(self), fast=pack_text, delimiter=delimiter)
 
     def type_name(self, oid: int) -> str:
         """Name a type for display: `int4`, `text[]`, `oid 12345`."""
-        codec = self.codec(oid)
-        return type_name(oid) if codec is None else codec.name
+        return (self.codec(oid) or self._unknown_codec(oid)).name
 
     def add_wrapper(self, cls: type, unwrap: Callable[[Any, int], Any]) -> None:
         """Take values of a class, and of its subclasses, as parameters.
@@ -101,22 +130,9 @@ class Registry:
                 )
             if len(self._parameter_plans) >= _MAX_PLANS:
                 self._parameter_plans.clear()
-            codecs = [self.codec(oid) or unknown_codec(oid) for oid in types]
+            codecs = [self.codec(oid) or self._unknown_codec(oid) for oid in types]
             plan = self._parameter_plans[types] = ParameterPlan(types, codecs, self)
         return plan
-
-
-def type_name(oid: int) -> str:
-    """Name a type for display: `int4`, `text[]`, `oid 12345`."""
-    if oid in oids.TYPES:
-        return oids.TYPES[oid][0]
-    element_oid = oids.ELEMENTS.get(oid)
-    return f"oid {oid}" if element_oid is None else f"{oids.TYPES[element_oid][0]}[]"
-
-
-def unknown_codec(oid: int) -> Codec:
-    """Make the codec of a type without one: text to read, and to write what the server can parse."""
-    return Codec(oid, type_name(oid), dump=text.dump_unknown, fast=pack_text)
 
 
 default_registry = Registry()

@@ -13,7 +13,7 @@ _CHUNK_ROWS = 1024
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
 _ROWS_WORTH_COMPILING = 200
 # What converters raise for values they can't read; anything else is a bug and passes.
-_CONVERSION_ERRORS = (ValueError, ArithmeticError, TypeError, LookupError)
+_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
@@ -152,7 +152,7 @@ class ResultPlan:
             return Kind.TEXT, 0, 0
         if codec is None or codec.kind is None:
             return Kind.BYTES, 0, 0
-        return codec.kind, codec.element_kind, codec.array_header_oid
+        return codec.kind, codec.element_kind, codec.element_oid
 
     def _chunk(self, result: PGresult, start: int, stop: int) -> tuple[int, Iterable[tuple[Any, ...]]]:
         """As many rows as one call decodes."""

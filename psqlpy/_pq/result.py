@@ -43,7 +43,7 @@ def diagnostics(pointer: Any) -> dict[str, str | None]:
 
 
 class PGresult:
-    """Rows × columns as libpq received them. Not thread-safe against PQclear, which happens when nobody refers to it."""
+    """Rows × columns as libpq received them. PQclear happens when nobody refers to it."""
 
     __slots__ = ("_clear", "pointer", "status")
 

@@ -1,0 +1,181 @@
+"""Arrays of any type, as nested lists: NULL elements are None, lower bounds are dropped.
+
+The codec of an array type is made from its element's (Registry.codec), so that what is replaced there holds here too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped
+from psqlpy._codecs.plan import dump
+from psqlpy._codecs.text import dump_text
+from psqlpy._codecs.text import dump_unknown as dump_scalar
+from psqlpy._pq.result import Kind
+
+if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Registry
+
+_MAX_DIMENSIONS = 6  # PostgreSQL's MAXDIM
+
+_pack_int = Struct(">i").pack
+_pack_header = Struct(">iiI").pack  # dimensions, 1 if there are NULLs, element type
+_pack_dimension = Struct(">ii").pack  # size, lower bound
+_NULL = _pack_int(-1)
+_special = re.compile(r'[{}",;\\\s]').search
+_escape = re.compile(r'(["\\])').sub
+
+
+def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
+    """Make the codec of the arrays of a type."""
+    convert = element.convert
+    kind = None if element.kind is None or element.kind == Kind.ARRAY else Kind.ARRAY
+
+    def dump_array(value: Any) -> Dumped:
+        if not isinstance(value, (list, tuple)):
+            raise TypeError
+        return _dump(value, element, registry)
+
+    return Codec(
+        oid,
+        f"{element.name}[]",
+        kind=kind,
+        convert=None if convert is None else _nested(convert),
+        from_text=lambda text: parse(text, element.from_text, element.delimiter),
+        dump=dump_array,
+        element_kind=element.kind or 0,
+        element_oid=element.oid,
+    )
+
+
+def unknown_dumper(registry: Registry) -> Callable[[Any], Dumped]:
+    """Make the `dump` of types that we don't know: a list is taken for an array."""
+
+    def dump_unknown(value: Any) -> Dumped:
+        return _dump(value, element, registry) if isinstance(value, (list, tuple)) else dump_scalar(value)
+
+    element = Codec(0, "unknown", dump=dump_text)
+    return dump_unknown
+
+
+def _nested(convert: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
+    def convert_nested(values: list[Any]) -> list[Any]:
+        return [
+            None if value is None else convert_nested(value) if type(value) is list else convert(value)
+            for value in values
+        ]
+
+    return convert_nested
+
+
+# Reading text: manual, section "Array Input and Output Syntax"
+
+
+@cache
+def _tokens(delimiter: str) -> Callable[[str], list[str]]:
+    quoted, plain, between = r'"(?:[^"\\]|\\.)*"', rf'[^{{}}"\\{delimiter}]+', rf"[{{}}{delimiter}]"
+    return re.compile(f"{between}|{quoted}|{plain}", re.DOTALL).findall
+
+
+def parse(text: str, convert: Callable[[str], Any] | None, delimiter: str) -> list[Any]:
+    """Parse what array_out prints."""
+    body = text.partition("=")[2] if text.startswith("[") else text
+    tokens = _tokens(delimiter)(body)
+    if sum(map(len, tokens)) != len(body) or not body.startswith("{"):
+        raise ValueError("the text isn't an array")
+    outermost: list[Any] = []
+    open_lists = [outermost]
+    for token in tokens:
+        if token == "{":
+            inner: list[Any] = []
+            open_lists[-1].append(inner)
+            open_lists.append(inner)
+        elif token == "}":
+            open_lists.pop()
+        elif token == "NULL":
+            open_lists[-1].append(None)
+        elif token != delimiter:
+            if token[0] == '"':
+                token = re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL)
+            open_lists[-1].append(token if convert is None else convert(token))
+        if not open_lists:
+            break
+    if len(open_lists) != 1 or len(outermost) != 1:
+        raise ValueError("the text isn't an array")
+    found: list[Any] = outermost[0]
+    return found
+
+
+# Writing
+
+
+def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry) -> Dumped:
+    """In binary, unless its elements go in text: then the whole array does."""
+    sizes = list(_sizes(value))
+    leaves = list(_leaves(value, sizes))
+    if not leaves:
+        return TEXT, b"{}"
+    if len(sizes) > _MAX_DIMENSIONS:
+        raise ValueError(
+            f"PostgreSQL's arrays have at most {_MAX_DIMENSIONS} dimensions, this has {len(sizes)}"
+        )
+    dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
+    formats = {format for format, data in dumped if data is not None}
+    if TEXT in formats and not element.textual:
+        if BINARY in formats:
+            # To write the others as text too would need their type's rules: a naive datetime is in UTC, say.
+            raise ValueError(
+                "some of its elements are str and some are not: give all of them as str, or none"
+            )
+        return TEXT, _array_literal(dumped, sizes, element.delimiter)
+    has_nulls = any(data is None for _, data in dumped)
+    parts = [_pack_header(len(sizes), has_nulls, element.oid), *(_pack_dimension(size, 1) for size in sizes)]
+    for _, data in dumped:
+        parts += (_NULL,) if data is None else (_pack_int(len(data)), data)
+    return BINARY, b"".join(parts)
+
+
+def _sizes(value: Any) -> Iterator[int]:
+    """The size of each dimension, as far as the first elements tell."""
+    while isinstance(value, (list, tuple)):
+        yield len(value)
+        value = value[0] if value else None
+
+
+def _leaves(value: Any, sizes: list[int]) -> Iterator[Any]:
+    if not sizes:
+        if isinstance(value, (list, tuple)):
+            raise _ragged()
+        yield value
+        return
+    if not isinstance(value, (list, tuple)) or len(value) != sizes[0]:
+        raise _ragged()
+    if len(sizes) == 1 and not any(isinstance(item, (list, tuple)) for item in value):
+        yield from value
+        return
+    for item in value:
+        yield from _leaves(item, sizes[1:])
+
+
+def _ragged() -> ValueError:
+    return ValueError(
+        "the nested lists differ in length or depth: an array's dimensions must each have one size"
+    )
+
+
+def _array_literal(dumped: list[Dumped], sizes: list[int], delimiter: str) -> bytes:
+    items = ["NULL" if data is None else _quoted(data.decode()) for _, data in dumped]
+    for size in reversed(sizes):
+        groups = (items[start : start + size] for start in range(0, len(items), size))
+        items = ["{" + delimiter.join(group) + "}" for group in groups]
+    return items[0].encode()
+
+
+def _quoted(text: str) -> str:
+    if text and text.upper() != "NULL" and not _special(text):
+        return text
+    return '"' + _escape(r"\\\1", text) + '"'

@@ -1,0 +1,41 @@
+"""json and jsonb, through the json module or what the registry is given instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from json import JSONEncoder
+from json import loads as json_loads
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._codecs import oids
+from psqlpy._codecs.codec import TEXT, Codec, Dumped, text_bytes
+from psqlpy._pq.result import Kind
+
+if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Registry
+
+Loads = Callable[[str], Any]
+Dumps = Callable[[Any], str | bytes]  # serializers of other libraries return bytes
+
+# NaN isn't JSON, and PostgreSQL would refuse it.
+_encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _dumper(dumps: Dumps | None) -> Callable[[Any], Dumped]:
+    def dump(value: Any) -> Dumped:
+        """Without `dumps` only what JSON has: an Enum or an array of NumPy is first reduced to that."""
+        if dumps is None and not isinstance(value, (dict, list, tuple, int, float, bool)):
+            raise TypeError
+        try:
+            document = (dumps or _encode)(value)
+        except TypeError as error:
+            raise TypeError(f"it isn't JSON: {error}") from None
+        return TEXT, document if isinstance(document, bytes) else text_bytes(document)
+
+    return dump
+
+
+def register(registry: Registry, loads: Loads | None = None, dumps: Dumps | None = None) -> None:
+    convert, dump = loads or json_loads, _dumper(dumps)
+    for oid, name, kind in ((oids.JSON, "json", Kind.TEXT), (oids.JSONB, "jsonb", Kind.JSONB)):
+        registry.add(Codec(oid, name, kind=kind, convert=convert, from_text=convert, dump=dump))
