@@ -52,7 +52,7 @@ class Ticket(Generic[C]):
 
     __slots__ = ("connection", "state", "wake")
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], object]) -> None:
         self.wake = wake
         self.state = _WAITING
         self.connection: C | None = None  # set while GRANTED
@@ -129,7 +129,7 @@ class Policy(Generic[C]):
         return [*self._leased, *self._cleaning]
 
     def acquire(
-        self, wake: Callable[[], None] = _wake_nobody, rank: Callable[[C], int] | None = None
+        self, wake: Callable[[], object] = _wake_nobody, rank: Callable[[C], int] | None = None
     ) -> Ticket[C]:
         """Ask for a connection; the ticket's state says what came of it.
 

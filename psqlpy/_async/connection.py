@@ -1,0 +1,224 @@
+"""Connection: the handle through which one user talks to one backend."""
+
+from __future__ import annotations
+
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from psqlpy import exceptions
+from psqlpy._async.executor import Executor, deadline_after
+from psqlpy._async.transaction import Transaction
+from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._io.awaitables import AsyncBlock
+from psqlpy._io.links import AsyncLink
+from psqlpy._pq.enums import TransactionStatus
+from psqlpy._protocol.commands import Commands
+
+if TYPE_CHECKING:
+    from psqlpy._async.pool import ConnectionPool
+    from psqlpy._protocol.unprepared import Descriptions
+
+# What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
+_UNRETURNED = "a connection was not given back: use `async with pool.acquire()`, or call close()"
+
+
+class Connection(AsyncBlock, Executor):
+    """One connection, from the pool it came from or, made by `connect`, its own.
+
+    Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
+    nobody refers to any more goes back to its pool.
+    """
+
+    __slots__ = ("__weakref__", "_begin", "_link", "_pool", "_returned", "depth")
+
+    _awaited = "a connection can't be awaited: write `async with pool.acquire() as connection`, or `await pool.connection()`"
+
+    def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
+        self._pool = pool
+        self._link = link
+        self._returned = False
+        # A BEGIN that travels with the next statement.
+        self._begin: bytes | None = None
+        #: How many transactions are begun and not ended, one in the other.
+        self.depth = 0
+
+    # The block
+
+    async def __aenter__(self) -> Connection:
+        if self._link is None and not self._returned:
+            self._link = await self._pool.take_link(None)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back to its pool; a second call does nothing. Waits for nothing.
+
+        What it left on the server, an open transaction too, is undone at once.
+        """
+        link, self._link = self._link, None
+        self._returned = True
+        self._begin = None
+        if link is not None:
+            self._pool.give_back(link)
+
+    def back_to_pool(self) -> None:
+        """Do what `close` does, under the name it had until 0.8."""
+        self.close()
+
+    def __del__(self) -> None:
+        link = getattr(self, "_link", None)
+        if link is not None:
+            self._link = None
+            self._pool.take_back(link)
+            warnings.warn(_UNRETURNED, ResourceWarning, source=self, stacklevel=2)
+
+    # Questions
+
+    def is_closed(self) -> bool:
+        """Whether the connection can't be used: given back, closed, or known to be broken."""
+        return self._link is None or self._link.is_closed
+
+    async def in_transaction(self) -> bool:
+        """Whether a transaction is open, begun by `transaction()` or by a statement; waits for what is in flight."""
+        link = self.link
+        if self._begin is not None:
+            return True
+        if not link.is_quiet:
+            await link.run(Commands(()), deadline_after(self._pool.timeout))
+        return link.session.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+    @property
+    def backend_pid(self) -> int:
+        """The process on the server, as in pg_stat_activity."""
+        return self.link.session.pgconn.backend_pid
+
+    @property
+    def server_version(self) -> int:
+        """As libpq counts: 180006 is 18.6."""
+        return self.link.session.pgconn.server_version
+
+    def parameter_status(self, name: str) -> str | None:
+        """A setting that the server reports by itself, such as `TimeZone`; None if it doesn't report that one."""
+        return self.link.session.pgconn.parameter_status(name)
+
+    @property
+    def conn_dbname(self) -> str:
+        """The database."""
+        return self.link.session.pgconn.db
+
+    @property
+    def user(self) -> str:
+        """The role it logged in with."""
+        return self.link.session.pgconn.user
+
+    @property
+    def host_addrs(self) -> list[str]:
+        """The numeric address it is connected to; empty for a Unix socket."""
+        address = self.link.session.pgconn.hostaddr
+        return [address] if address else []
+
+    @property
+    def hosts(self) -> list[str]:
+        """The host it is connected to."""
+        return [self.link.session.pgconn.host]
+
+    @property
+    def ports(self) -> list[int]:
+        """The port it is connected to."""
+        return [int(self.link.session.pgconn.port)]
+
+    @property
+    def options(self) -> str:
+        """The command-line options it asked the server for."""
+        return self.link.session.pgconn.options
+
+    # Transactions
+
+    def transaction(
+        self,
+        isolation_level: IsolationLevel | str | None = None,
+        read_variant: ReadVariant | str | None = None,
+        deferrable: bool | None = None,
+    ) -> Transaction:
+        """Make a transaction, to be begun by its block or by `begin()`; inside another one it is a savepoint."""
+        self._check()
+        return Transaction(self, isolation_level, read_variant, deferrable)
+
+    def put_off_begin(self, begin: bytes) -> None:
+        """Let a BEGIN travel with the next statement."""
+        self._begin = begin
+
+    def take_begin(self) -> tuple[bytes, ...]:
+        """What has to travel in front of the statement that is executed now."""
+        begin, self._begin = self._begin, None
+        return () if begin is None else (begin,)
+
+    def drop_begin(self) -> bool:
+        """Forget a BEGIN that no statement has taken along; False if there is none."""
+        begin, self._begin = self._begin, None
+        return begin is not None
+
+    async def begin_now(self, deadline: float | None) -> None:
+        """Send a BEGIN that was put off, for what can't travel with it."""
+        begin = self.take_begin()
+        if begin:
+            await self.link.run(Commands(begin, exceptions.TransactionBeginError), deadline)
+
+    # Cancelling
+
+    async def cancel(self) -> None:
+        """Ask the server to cancel what runs on this connection now; its caller gets QueryCanceled.
+
+        For another task or thread than the one that waits. Returns when the server has taken the request, which says
+        nothing about its effect: what has ended by then isn't cancelled.
+        """
+        await self.link.cancel()
+
+    # What Executor asks for
+
+    @property
+    def link(self) -> AsyncLink:
+        """The pooled connection behind the handle; raises ConnectionClosedError when it was given back."""
+        if self._link is None:
+            raise self._closed_error()
+        return self._link
+
+    @property
+    def descriptions(self) -> Descriptions:
+        """What the pool has learnt about unprepared statements."""
+        return self._pool.descriptions
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """The absolute end of a call that has `timeout`, or the pool's where that is None."""
+        return deadline_after(self._pool.timeout if timeout is None else timeout)
+
+    async def _lease(self) -> Connection:
+        if self._link is None:
+            raise self._closed_error()
+        return self
+
+    def _check(self) -> None:
+        if self._link is None:
+            raise self._closed_error()
+
+    def _closed_error(self) -> exceptions.ConnectionClosedError:
+        if not self._returned:
+            return exceptions.ConnectionClosedError(
+                "connection is not acquired yet: write `async with pool.acquire() as connection`"
+            )
+        return exceptions.ConnectionClosedError(
+            "connection is returned to the pool: acquire another one from the pool"
+        )
+
+    def __repr__(self) -> str:
+        if self._link is None:
+            return "<Connection returned>" if self._returned else "<Connection not acquired>"
+        if self._link.is_closed:
+            return "<Connection closed>"
+        pgconn = self._link.session.pgconn
+        return f"<Connection {pgconn.user}@{pgconn.host}:{pgconn.port}/{pgconn.db} backend {pgconn.backend_pid}>"

@@ -1,0 +1,200 @@
+"""Executor: the statements that connections and transactions both execute. Where they differ is in `_lease`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from re import IGNORECASE, compile
+from typing import TYPE_CHECKING, Any
+
+from psqlpy import exceptions
+from psqlpy._io.primitives import monotonic
+from psqlpy._protocol.batch import Batch
+from psqlpy._protocol.classify import classify
+from psqlpy._protocol.dialogue import Dialogue
+from psqlpy._protocol.failures import failed
+from psqlpy._protocol.named_parameters import resolve_parameters
+from psqlpy._protocol.query import Query
+from psqlpy._protocol.simple_query import simple_query
+from psqlpy._protocol.unprepared import Unprepared
+from psqlpy._result import QueryResult, SingleQueryResult
+
+if TYPE_CHECKING:
+    from psqlpy._async.connection import Connection
+    from psqlpy._pq.result import PGresult
+
+_DROPS_PREPARED = compile(r"\b(?:DISCARD|DEALLOCATE)\b", IGNORECASE)
+
+
+class Executor:
+    """What can execute statements.
+
+    Every method takes `timeout`, in seconds: the call ends within it, by QueryTimeoutError if need be, and the
+    statement is cancelled on the server. None stands for the pool's `timeout`, `math.inf` for none at all.
+    """
+
+    __slots__ = ()
+
+    _family: type[exceptions.Error] = exceptions.ConnectionExecuteError
+
+    async def _lease(self) -> Connection:
+        """The connection to use now; raises if there is none, or not any more."""
+        raise NotImplementedError
+
+    async def execute(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> QueryResult:
+        """Execute one statement and return its rows.
+
+        `parameters` is a sequence for `$1`, `$2`, … or a mapping for `$(name)p`. `prepared=False` leaves no prepared
+        statement on the server, which poolers in transaction mode need. A parameter that doesn't fit raises
+        PyToRustValueMappingError, with nothing executed; an error of the server is a ConnectionExecuteError and the
+        class of its SQLSTATE.
+        """
+        query = await self._run(querystring, parameters, prepared, timeout)
+        return QueryResult(query.result, query.plan)
+
+    async def fetch(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> QueryResult:
+        """Do what `execute` does, under the name that says so."""
+        query = await self._run(querystring, parameters, prepared, timeout)
+        return QueryResult(query.result, query.plan)
+
+    async def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> SingleQueryResult:
+        """Execute one statement that returns exactly one row; otherwise NoRowsError or TooManyRowsError."""
+        query = await self._run(querystring, parameters, prepared, timeout)
+        result = query.result
+        if result.row_count != 1:
+            raise _not_one_row(result)
+        return SingleQueryResult(result, query.plan)
+
+    async def fetch_val(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """Execute one statement that returns exactly one row, and return the value of its first column."""
+        query = await self._run(querystring, parameters, prepared, timeout)
+        result = query.result
+        if result.row_count != 1:
+            raise _not_one_row(result)
+        return query.plan.value(result, 0, 0) if result.column_count else None
+
+    async def execute_many(
+        self,
+        querystring: str,
+        parameters: Sequence[object] | None = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Execute one statement for every row of parameters: for all of them, or, if one fails, for none.
+
+        Outside a transaction the rows are one; inside, they are a part of it, and a failing row aborts it.
+        `prepared` is accepted for compatibility: many rows are always bound to one prepared statement.
+        """
+        if parameters is None:
+            return
+        if isinstance(parameters, str | bytes) or not isinstance(parameters, Sequence):
+            raise exceptions.ParameterTypeError(
+                f"execute_many takes a sequence of parameter lists, not {type(parameters).__name__}"
+            )
+        text, rows = _resolve_rows(querystring, parameters)
+        if not rows:
+            return
+        connection = await self._lease()
+        batch = Batch(text, rows, self._family, connection.take_begin())
+        await connection.link.run(batch, connection.deadline(timeout))
+
+    async def execute_batch(self, querystring: str, *, timeout: float | None = None) -> None:
+        """Execute any number of statements in one text, without parameters, by the simple query protocol.
+
+        They are one transaction unless the text says otherwise.
+        """
+        if "\0" in querystring:
+            raise exceptions.ParameterValueError("the query contains a NUL character, which PostgreSQL can't store")
+        connection = await self._lease()
+        deadline = connection.deadline(timeout)
+        await connection.begin_now(deadline)
+        query = querystring.encode()
+        dialogue = Dialogue(
+            lambda pgconn: simple_query(pgconn, query),
+            drops_prepared=_DROPS_PREPARED.search(querystring) is not None,
+        )
+        await connection.link.run(dialogue, deadline)
+        for result in dialogue.value:
+            _raise_failed(result, self._family, querystring)
+
+    async def _run(
+        self, querystring: str, parameters: object, prepared: bool | None, timeout: float | None
+    ) -> Any:
+        """One statement's way to the server and back: a request with `result` and `plan`."""
+        connection = await self._lease()
+        text, values = resolve_parameters(querystring, parameters)
+        query: Query | Unprepared
+        if prepared is False:
+            query = Unprepared(
+                text, classify(text), values, connection.descriptions, self._family, connection.take_begin()
+            )
+        else:
+            query = Query(text, values, self._family, connection.take_begin())
+        await connection.link.run(query, connection.deadline(timeout))
+        return query
+
+
+def _resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, list[Sequence[object]]]:
+    text = querystring
+    rows = []
+    for row in parameters:
+        text, values = resolve_parameters(querystring, row)
+        rows.append(values)
+    return text, rows
+
+
+def _not_one_row(result: PGresult) -> exceptions.ConnectionExecuteError:
+    if result.row_count:
+        return exceptions.TooManyRowsError(
+            f"query returned an unexpected number of rows: one was asked for, {result.row_count} came"
+        )
+    return exceptions.NoRowsError("query returned an unexpected number of rows: one was asked for, none came")
+
+
+def _raise_failed(result: PGresult, family: type[exceptions.Error], query: str) -> None:
+    if result.status in (7, 5):
+        raise failed(result.diagnostics(), family, query)
+
+
+def deadline_after(timeout: float | None) -> float | None:
+    """The absolute time (monotonic) of a timeout in seconds."""
+    if timeout is None or timeout == float("inf"):
+        return None
+    return monotonic() + timeout
+
+
+def check_timeout(name: str, value: object) -> float | None:
+    """A number of seconds above 0, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise exceptions.ConnectionPoolConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}")
+    return float(value)

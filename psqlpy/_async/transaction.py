@@ -1,0 +1,245 @@
+"""Transaction: a block of statements that is stored as a whole or not at all; inside another one, a savepoint."""
+
+from __future__ import annotations
+
+from itertools import count
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from psqlpy import exceptions
+from psqlpy._async.executor import Executor
+from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._io.awaitables import AsyncBlock
+from psqlpy._pq.enums import TransactionStatus
+from psqlpy._protocol.commands import Commands
+from psqlpy._protocol.transaction import quote_identifier, start_transaction
+
+if TYPE_CHECKING:
+    from psqlpy._async.connection import Connection
+
+_savepoint_numbers = count(1)
+
+
+class Transaction(AsyncBlock, Executor):
+    """Begun by `async with` or `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
+
+    Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
+    more is rolled back.
+    """
+
+    __slots__ = ("__weakref__", "_begin", "_connection", "_level", "_names", "_state")
+
+    _awaited = "a transaction can't be awaited: write `async with connection.transaction() as transaction`"
+    _family = exceptions.TransactionExecuteError
+
+    def __init__(
+        self,
+        connection: Connection,
+        isolation_level: IsolationLevel | str | None,
+        read_variant: ReadVariant | str | None,
+        deferrable: bool | None,
+    ) -> None:
+        self._begin = start_transaction(
+            None if isolation_level is None else IsolationLevel.coerce(isolation_level, "isolation_level").value,
+            None if read_variant is None else ReadVariant.coerce(read_variant, "read_variant").value,
+            deferrable,
+        )
+        self._connection = connection
+        self._state = "new"
+        # The savepoint that a nested transaction is.
+        self._level: str | None = None
+        self._names: list[str] = []
+
+    # Begin and end
+
+    async def begin(self, *, timeout: float | None = None) -> None:
+        """Begin the transaction and wait until the server has; raises TransactionBeginError."""
+        connection = self._start()
+        deadline = connection.deadline(timeout)
+        try:
+            await connection.begin_now(deadline)
+            await connection.link.run(Commands((self._opening(),), exceptions.TransactionBeginError), deadline)
+        except BaseException:
+            self._finish()
+            raise
+
+    async def __aenter__(self) -> Transaction:
+        if self._state == "begun":
+            return self
+        connection = self._start()
+        if self._level is None:
+            connection.put_off_begin(self._begin)
+        else:
+            await connection.begin_now(connection.deadline(None))
+            await connection.link.run(
+                Commands((self._opening(),), exceptions.TransactionBeginError), connection.deadline(None)
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._state != "begun":
+            # Ended in the block, by the user's own hand.
+            return
+        if error is None:
+            await self.commit()
+        elif isinstance(error, Exception):
+            try:
+                await self.rollback()
+            except exceptions.Error:
+                # The connection is lost, and the transaction with it; what happened before is the error to see.
+                pass
+        else:
+            # Cancelled or interrupted: the caller leaves at once, the server is told nevertheless.
+            self._roll_back_silently()
+
+    async def commit(self, *, timeout: float | None = None) -> None:
+        """Make what was done permanent; raises TransactionCommitError when the server rolled it back instead."""
+        connection = self._check()
+        if self._level is None and connection.drop_begin():
+            # No statement was executed: the server knows nothing of it.
+            self._finish()
+            return
+        commands = Commands(self._closing_commands(commit=True), exceptions.TransactionCommitError)
+        self._finish()
+        await connection.link.run(commands, connection.deadline(timeout))
+        if commands.tags[:1] == ["ROLLBACK"]:
+            raise exceptions.combine(exceptions.TransactionCommitError, exceptions.InternalError)(
+                "transaction was rolled back, not committed: a statement in it had failed"
+            )
+
+    async def rollback(self, *, timeout: float | None = None) -> None:
+        """Undo what was done since the beginning; raises TransactionRollbackError."""
+        connection = self._check()
+        if self._level is None and connection.drop_begin():
+            self._finish()
+            return
+        commands = Commands(self._closing_commands(commit=False), exceptions.TransactionRollbackError)
+        self._finish()
+        await connection.link.run(commands, connection.deadline(timeout))
+
+    def _closing_commands(self, *, commit: bool) -> tuple[bytes, ...]:
+        if self._level is None:
+            return (b"COMMIT",) if commit else (b"ROLLBACK",)
+        name = quote_identifier(self._level)
+        release = b"RELEASE SAVEPOINT " + name
+        return (release,) if commit else (b"ROLLBACK TO SAVEPOINT " + name, release)
+
+    def _roll_back_silently(self) -> None:
+        """Tell the server without waiting for its answer; whatever comes next on the connection comes behind it."""
+        connection = self._connection
+        self._finish()
+        if not connection.is_closed() and not (self._level is None and connection.drop_begin()):
+            connection.link.send(Commands(self._closing_commands(commit=False)))
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None) != "begun" or self._connection.is_closed():
+            return
+        # Not from here: this may run anywhere, in the middle of another call on the connection too.
+        connection, level = self._connection, self._level
+        self._finish()
+        commands = self._closing_commands(commit=False)
+
+        def roll_back() -> None:
+            if not connection.is_closed() and not (level is None and connection.drop_begin()):
+                connection.link.send(Commands(commands))
+
+        connection.link.soon(roll_back)
+
+    # Savepoints
+
+    async def create_savepoint(self, savepoint_name: str, *, timeout: float | None = None) -> None:
+        """Mark a place to which `rollback_savepoint` can go back; the name is quoted."""
+        connection = self._check()
+        if savepoint_name in self._names:
+            raise exceptions.TransactionSavepointError(
+                f"savepoint {savepoint_name!r} exists already in this transaction: release it or take another name"
+            )
+        await self._savepoint(connection, b"SAVEPOINT ", savepoint_name, timeout)
+        self._names.append(savepoint_name)
+
+    async def rollback_savepoint(self, savepoint_name: str, *, timeout: float | None = None) -> None:
+        """Undo what was done since the savepoint, which stays; later savepoints are gone."""
+        connection = self._check()
+        index = self._find_savepoint(savepoint_name)
+        await self._savepoint(connection, b"ROLLBACK TO SAVEPOINT ", savepoint_name, timeout)
+        del self._names[index + 1 :]
+
+    async def release_savepoint(self, savepoint_name: str, *, timeout: float | None = None) -> None:
+        """Forget the savepoint and those after it; what was done stays."""
+        connection = self._check()
+        index = self._find_savepoint(savepoint_name)
+        await self._savepoint(connection, b"RELEASE SAVEPOINT ", savepoint_name, timeout)
+        del self._names[index:]
+
+    def _find_savepoint(self, name: str) -> int:
+        if name not in self._names:
+            raise exceptions.TransactionSavepointError(
+                f"there is no savepoint {name!r} in this transaction: create_savepoint makes one"
+            )
+        return self._names.index(name)
+
+    async def _savepoint(
+        self, connection: Connection, verb: bytes, name: str, timeout: float | None
+    ) -> None:
+        deadline = connection.deadline(timeout)
+        command = Commands((verb + quote_identifier(name),), exceptions.TransactionSavepointError)
+        await connection.begin_now(deadline)
+        await connection.link.run(command, deadline)
+
+    # State
+
+    def is_closed(self) -> bool:
+        """Whether the transaction can't be used: ended, or its connection given back or broken."""
+        return self._state == "finished" or self._connection.is_closed()
+
+    def _start(self) -> Connection:
+        """Go from new to begun, as the innermost transaction of the connection."""
+        if self._state == "begun":
+            raise exceptions.TransactionBeginError("transaction is already started")
+        if self._state == "finished":
+            raise self._finished_error()
+        connection = self._connection
+        link = connection.link
+        open_already = link.is_quiet and link.session.transaction_status in (
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        )
+        if connection.depth or open_already:
+            self._level = f"psqlpy_{next(_savepoint_numbers)}"
+        self._state = "begun"
+        connection.depth += 1
+        return connection
+
+    def _opening(self) -> bytes:
+        return self._begin if self._level is None else b"SAVEPOINT " + quote_identifier(self._level)
+
+    def _finish(self) -> None:
+        self._state = "finished"
+        self._connection.depth -= 1
+
+    def _check(self) -> Connection:
+        if self._state == "new":
+            raise exceptions.TransactionBeginError(
+                "transaction is not started: call begin(), or write `async with connection.transaction()`"
+            )
+        if self._state == "finished":
+            raise self._finished_error()
+        return self._connection
+
+    def _finished_error(self) -> exceptions.TransactionFinishedError:
+        return exceptions.TransactionFinishedError(
+            "transaction is already committed or rolled back: make another one with connection.transaction()"
+        )
+
+    async def _lease(self) -> Connection:
+        connection = self._check()
+        if connection.is_closed():
+            # The link's own error says why.
+            assert connection.link is not None
+        return connection
+
+    def __repr__(self) -> str:
+        kind = "" if self._level is None else f" savepoint {self._level}"
+        return f"<Transaction {self._state}{kind} on {self._connection!r}>"

@@ -1,0 +1,31 @@
+#ifndef PSQ_CAPABILITIES_H
+#define PSQ_CAPABILITIES_H
+
+/* Functions that libpq gained after 15. They are looked up when the module is loaded, not when it is compiled: a module
+ * built with libpq 15's headers uses what a newer library at run time offers. */
+
+/* Bits of psq_capabilities(). */
+#define PSQ_CAN_CANCEL_ENCRYPTED 1
+#define PSQ_CAN_CHUNK_ROWS 2
+#define PSQ_CAN_BUFFER_SYNC 4
+#define PSQ_CAN_CLOSE_PREPARED 8
+#define PSQ_CAN_REPORT_PROTOCOL 16
+
+int psq_capabilities(void);
+
+/* Sync without a flush where libpq can (17), otherwise PQpipelineSync, which also sends. 1 or 0. */
+int psq_pipeline_sync(PGconn *conn);
+
+/* 1 when the rows of the newest query in the pipeline will come in chunks of `rows`, 0 where libpq can't (before 17). */
+int psq_set_chunked_rows(PGconn *conn, int rows);
+
+/* Queue a Close message for a prepared statement. 0 where libpq can't (before 17). */
+int psq_send_close_prepared(PGconn *conn, const char *name);
+
+/* Ask the server to cancel what `conn` runs; blocks, so it belongs in a thread. Encrypted like the connection where libpq
+ * can (17). `cancel` is used otherwise. Returns 1, or 0 with the reason in `message`. */
+void *psq_cancel_create(PGconn *conn);
+int psq_cancel_run(void *handle, PGcancel *cancel, char *message, int size);
+void psq_cancel_finish(void *handle);
+
+#endif

@@ -1,0 +1,145 @@
+#include <errno.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+
+#include <libpq-fe.h>
+
+#include "pump.h"
+
+/* Reads per call: enough to keep up with a fast server, few enough that others on the event loop get their turn. */
+#define PSQ_READS_PER_PUMP 32
+
+int
+psq_readable_bytes(int fd)
+{
+    int count = 0;
+
+    return ioctl(fd, FIONREAD, &count) == 0 ? count : -1;
+}
+
+int
+psq_look(int fd)
+{
+    struct pollfd look = {fd, POLLIN, 0};
+    int ready;
+
+    do
+        ready = poll(&look, 1, 0);
+    while (ready < 0 && errno == EINTR);
+    if (ready <= 0)
+        return ready;
+    return look.revents & (POLLERR | POLLNVAL) ? -1 : 1;
+}
+
+int
+psq_wait(int fd, int events, int timeout)
+{
+    struct pollfd wait = {fd, 0, 0};
+    int ready;
+
+    if (events & 1)
+        wait.events |= POLLIN;
+    if (events & 2)
+        wait.events |= POLLOUT;
+    ready = poll(&wait, 1, timeout);
+    if (ready <= 0)
+        return 0;
+    /* An error or a hang-up is for libpq to find: both directions count as ready. */
+    if (wait.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return events;
+    return (wait.revents & POLLIN ? 1 : 0) | (wait.revents & POLLOUT ? 2 : 0);
+}
+
+/* Moves what libpq has parsed into the array. Returns 1 when it needs more input. */
+static int
+collect(PGconn *conn, int *flights, psq_pump_state *state)
+{
+    int empty = 0;
+
+    while (*flights > 0) {
+        PGresult *result;
+        int status;
+
+        if (state->count == PSQ_PUMP_RESULTS) {
+            state->flags |= PSQ_MORE;
+            return 0;
+        }
+        if (PQisBusy(conn))
+            return 1;
+        result = PQgetResult(conn);
+        if (result == NULL) {
+            /* One NULL ends each command. Two in a row: nothing is coming (the connection died). */
+            if (++empty > 1)
+                return 0;
+            continue;
+        }
+        empty = 0;
+        status = PQresultStatus(result);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+            /* libpq repeats this result for ever in a pipeline. */
+            PQclear(result);
+            state->flags |= PSQ_COPY;
+            return 0;
+        }
+        if (status == PGRES_PIPELINE_SYNC) {
+            PQclear(result);
+            result = NULL;
+            --*flights;
+        }
+        state->results[state->count] = result;
+        state->statuses[state->count++] = status;
+    }
+    return 0;
+}
+
+void
+psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
+{
+    int tls = PQsslInUse(conn);
+    int flushed = PQflush(conn);
+    int reads = 0;
+
+    state->count = 0;
+    state->flags = 0;
+    if (flushed > 0)
+        state->flags |= PSQ_WANT_WRITE;
+    if (readable && !PQconsumeInput(conn))
+        state->flags |= PSQ_BROKEN;
+    while (collect(conn, &flights, state) && !(state->flags & PSQ_BROKEN)) {
+        /* The socket may hold more, or be silent while OpenSSL holds up to 8 kB: one read more, then stop if there was nothing
+         * before it. */
+        int waiting = psq_readable_bytes(PQsocket(conn));
+
+        if (waiting <= 0 && !tls)
+            break;
+        if (++reads > PSQ_READS_PER_PUMP) {
+            state->flags |= PSQ_MORE;
+            break;
+        }
+        if (!PQconsumeInput(conn))
+            state->flags |= PSQ_BROKEN;
+        else if (waiting <= 0) {
+            collect(conn, &flights, state);
+            break;
+        }
+    }
+    if (PQstatus(conn) == CONNECTION_BAD)
+        state->flags |= PSQ_BROKEN;
+    state->notify = PQnotifies(conn);
+    if (state->notify != NULL)
+        state->flags |= PSQ_NOTIFY;
+}
+
+int
+psq_consume(PGconn *conn, int copy_out)
+{
+    for (int reads = 0; reads < PSQ_READS_PER_PUMP && (copy_out || PQisBusy(conn)); reads++) {
+        int empty = psq_readable_bytes(PQsocket(conn)) <= 0;
+
+        if (!PQconsumeInput(conn))
+            return 0;
+        if (empty)
+            break;
+    }
+    return 1;
+}

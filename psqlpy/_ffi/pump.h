@@ -1,0 +1,42 @@
+#ifndef PSQ_PUMP_H
+#define PSQ_PUMP_H
+
+/* Receiving: one call takes everything that is there. */
+
+#define PSQ_PUMP_RESULTS 64
+
+/* Bits of psq_pump_state.flags. */
+#define PSQ_BROKEN 1      /* the connection is lost; results that had arrived were still delivered */
+#define PSQ_WANT_WRITE 2  /* output is left: call again when the socket is writable */
+#define PSQ_MORE 4        /* the array is full or the budget used up: call again without waiting */
+#define PSQ_COPY 8        /* COPY data in a pipeline, where libpq can't handle it: close the connection */
+#define PSQ_NOTIFY 16     /* a notification has arrived: it is in `notify`, more may follow with PQnotifies */
+
+/* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
+typedef struct {
+    int count;
+    int flags;
+    PGnotify *notify;
+    PGresult *results[64];
+    int statuses[64];
+} psq_pump_state;
+
+/* Flush, read if `readable`, and deliver the results of at most `flights` flights (one Sync each). The caller owns the
+ * results. Never blocks. */
+void psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state);
+
+/* Outside a pipeline: read until PQgetResult or PQgetCopyData won't block, or the socket is empty. `copy_out`: only read.
+ * Returns 0 when the connection is lost. */
+int psq_consume(PGconn *conn, int copy_out);
+
+/* Bytes that can be read from the socket without waiting; 0 at end of file too, -1 on error. */
+int psq_readable_bytes(int fd);
+
+/* A zero-timeout look: 1 readable (input or end of file), 0 quiet, -1 the socket is broken. */
+int psq_look(int fd);
+
+/* poll(2) one socket. `events`: 1 read, 2 write. Returns the ready ones, 0 after `timeout` milliseconds (-1: none) or when
+ * a signal arrived. */
+int psq_wait(int fd, int events, int timeout);
+
+#endif

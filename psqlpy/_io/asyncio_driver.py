@@ -1,0 +1,224 @@
+"""Waiting under asyncio and uvloop: one persistent reader per connection, whose callback pumps and resolves futures.
+
+A driver serves one session on one event loop. The loop refers to it weakly: a connection that nobody else refers to
+closes, though its reader is registered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Generator
+from typing import Any
+
+from psqlpy._io.cancel import Cancellation
+from psqlpy._io.timeouts import query_timeout
+from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.session import Session
+
+_READ = 1
+_WRITE = 2
+
+
+def _wake(future: Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
+    driver = reference()
+    if driver is not None:
+        driver.on_ready(ready)
+
+
+class AsyncioDriver:
+    """One session's reader, writer and timers on one loop."""
+
+    __slots__ = ("__weakref__", "_fd", "_writing", "cancellations", "loop", "on_settled", "session")
+
+    def __init__(self, session: Session, loop: AbstractEventLoop) -> None:
+        self.session = session
+        self.loop = loop
+        self.cancellations: list[Cancellation] = []
+        # Called once, when nobody waits for anything here any more, or the session is closed.
+        self.on_settled: Callable[[], None] | None = None
+        self._fd = session.fd
+        self._writing = False
+        loop.add_reader(self._fd, _on_ready, weakref.ref(self), _READ)
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            self.let_go()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop still runs callbacks."""
+        return self.loop.is_running()
+
+    # Requests
+
+    async def run(self, request: Request, deadline: float | None) -> None:
+        """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
+        session = self.session
+        session.submit(request)
+        if not request.done:
+            if session.wants_write and not self._writing:
+                self._follow()
+            future: Future[None] = self.loop.create_future()
+            request.wake = lambda: None if future.done() else future.set_result(None)
+            if deadline is None:
+                try:
+                    await future
+                except BaseException:
+                    self._leave(request)
+                    raise
+            else:
+                await self._run_until(request, future, deadline)
+        elif session.is_closed:
+            self.end()
+        if request.error is not None:
+            raise request.error
+
+    async def _run_until(self, request: Request, future: Future[None], deadline: float) -> None:
+        began = time.monotonic()
+        timer = self.loop.call_later(max(0.0, deadline - began), _wake, future)
+        try:
+            await future
+        except BaseException:
+            self._leave(request)
+            raise
+        finally:
+            timer.cancel()
+        if not request.done:
+            self._leave(request)
+            raise query_timeout(began, request)
+
+    def on_ready(self, ready: int) -> None:
+        """The reader's and the writer's callback."""
+        session = self.session
+        session.pump(ready)
+        if session.wants_write != self._writing or session.has_more or self.cancellations:
+            self._follow()
+        if session.is_closed:
+            self.end()
+        elif self.on_settled is not None:
+            self._tell_settled()
+
+    def _follow(self) -> None:
+        """Wait for what the session wants now, besides input."""
+        session = self.session
+        if session.wants_write != self._writing and not session.is_closed:
+            self._writing = session.wants_write
+            if self._writing:
+                self.loop.add_writer(self._fd, _on_ready, weakref.ref(self), _WRITE)
+            else:
+                self.loop.remove_writer(self._fd)
+        if session.has_more:
+            self.loop.call_soon(_on_ready, weakref.ref(self), 0)
+        for cancellation in self.cancellations[:]:
+            self._step(cancellation, timed=False)
+
+    # Cancelling
+
+    def _leave(self, request: Request) -> None:
+        request.wake = None
+        if request.done:
+            return
+        cancellation = Cancellation(self.session, request)
+        self.cancellations.append(cancellation)
+        self._step(cancellation, timed=True)
+
+    def _step(self, cancellation: Cancellation, *, timed: bool) -> None:
+        if cancellation.over:
+            return
+        delay = cancellation.step(self._call_soon_threadsafe(cancellation))
+        if self.session.wants_write != self._writing:
+            self._follow()
+        if cancellation.over:
+            self.cancellations.remove(cancellation)
+            if self.session.is_closed:
+                self.end()
+            else:
+                self._tell_settled()
+        elif timed:
+            self.loop.call_later(delay, lambda: self._step(cancellation, timed=True))
+
+    def _call_soon_threadsafe(self, cancellation: Cancellation) -> Callable[[], None]:
+        def on_return() -> None:
+            try:
+                self.loop.call_soon_threadsafe(lambda: self._step(cancellation, timed=False))
+            except RuntimeError:
+                # The loop was closed meanwhile; the pool finds the connection draining and replaces it.
+                pass
+
+        return on_return
+
+    def _tell_settled(self) -> None:
+        if self.on_settled is not None and (self.session.is_closed or self.session.is_settled):
+            callback, self.on_settled = self.on_settled, None
+            callback()
+
+    # Leaving the loop
+
+    def end(self) -> None:
+        """The session is closed: take it off the loop and give the socket back."""
+        self.let_go()
+        self.session.pgconn.finish()
+        self.cancellations.clear()
+        self._tell_settled()
+
+    def let_go(self) -> None:
+        """Take the session off the loop, from its thread or when it doesn't run. Nothing happens a second time."""
+        fd, self._fd = self._fd, -1
+        if fd < 0 or self.loop.is_closed():
+            return
+        self.loop.remove_reader(fd)
+        if self._writing:
+            self._writing = False
+            self.loop.remove_writer(fd)
+
+
+async def wait_any(wait: Wait) -> set[int]:
+    """Wait until one of several sockets is ready or the time is over; returns the ready ones."""
+    loop = asyncio.get_running_loop()
+    ready: set[int] = set()
+    future: Future[None] = loop.create_future()
+
+    def on_ready(fd: int) -> None:
+        ready.add(fd)
+        _wake(future)
+
+    for fd, events in wait.fds.items():
+        if events & _READ:
+            loop.add_reader(fd, on_ready, fd)
+        if events & _WRITE:
+            loop.add_writer(fd, on_ready, fd)
+    timer = None
+    if wait.until is not None:
+        timer = loop.call_later(max(0.0, wait.until - time.monotonic()), _wake, future)
+    try:
+        await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for fd, events in wait.fds.items():
+            if events & _READ:
+                loop.remove_reader(fd)
+            if events & _WRITE:
+                loop.remove_writer(fd)
+    return ready
+
+
+async def drive(dialogue: Generator[Wait, set[int], Any]) -> Any:
+    """Run a generator that yields what to wait for; it is closed when the caller is cancelled."""
+    try:
+        wait = next(dialogue)
+        while True:
+            wait = dialogue.send(await wait_any(wait))
+    except StopIteration as ended:
+        return ended.value
+    finally:
+        dialogue.close()

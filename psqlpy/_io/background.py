@@ -1,0 +1,67 @@
+"""A few daemon threads for calls that block: name resolution and cancel requests.
+
+Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+
+# As many blocked calls as may be stuck in a dead network before the next one has to wait.
+THREADS = 16
+# A thread without work ends after this many seconds.
+_LINGER = 10.0
+
+_Job = Callable[[], None]
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.work = threading.Condition(self.lock)
+        self.jobs: deque[_Job] = deque()
+        self.threads = 0
+        self.idle = 0
+
+
+_pool = _Pool()
+
+
+def _forget_threads() -> None:
+    # A forked child has none of its parent's threads.
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+def start(job: _Job) -> None:
+    """Run `job`, which must not raise, in a daemon thread; returns at once."""
+    pool = _pool
+    with pool.lock:
+        pool.jobs.append(job)
+        if pool.idle >= len(pool.jobs) or pool.threads >= THREADS:
+            pool.work.notify()
+            return
+        pool.threads += 1
+    threading.Thread(target=_serve, args=(pool,), name="psqlpy-background", daemon=True).start()
+
+
+def _serve(pool: _Pool) -> None:
+    while True:
+        with pool.lock:
+            while not pool.jobs:
+                pool.idle += 1
+                timely = pool.work.wait(_LINGER)
+                pool.idle -= 1
+                if not timely and not pool.jobs:
+                    pool.threads -= 1
+                    return
+            job = pool.jobs.popleft()
+        job()
+        del job

@@ -1,0 +1,87 @@
+"""Cancelling: what happens to a request whose caller has left. One rule for all drivers.
+
+The caller leaves at once; then
+- a request that wasn't written yet is forgotten;
+- one that runs alone: the server is asked to cancel, and the session takes no request until the cancel request has
+  returned and everything in flight was answered; otherwise the cancellation hits a neighbour;
+- one with neighbours: its answer is dropped. When it has run for `PATIENCE` as the oldest in flight, the server is asked,
+  neighbours or not: one that is hit instead is executed again, if no transaction is open;
+- if the session isn't quiet `DRAIN_BUDGET` after the server was asked, the connection is closed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from psqlpy._io import background
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.session import Session
+from psqlpy._protocol.state import State
+
+# Seconds.
+PATIENCE = 0.05
+DRAIN_BUDGET = 2.0
+# A thread has nobody to leave the draining to: it does it itself, and no longer than this.
+THREAD_DRAIN_BUDGET = 0.1
+
+
+class Cancellation:
+    """One abandoned request, from its caller's leaving until the session is quiet or given up.
+
+    The driver calls `step` at once, then whenever something was read or `next_step` seconds have passed, until `over`.
+    """
+
+    __slots__ = ("_asked_at", "_budget", "_left_at", "_returned", "over", "request", "session")
+
+    def __init__(self, session: Session, request: Request, budget: float = DRAIN_BUDGET) -> None:
+        self.session = session
+        self.request = request
+        self.over = False
+        self._budget = budget
+        self._left_at = time.monotonic()
+        self._asked_at: float | None = None
+        self._returned = False
+        session.abandon(request)
+
+    def step(self, on_return: Callable[[], None]) -> float:
+        """Do what is due; returns the seconds until the next step. `on_return` is called by another thread."""
+        session = self.session
+        now = time.monotonic()
+        if self._returned and session.cancel_outstanding:
+            session.cancel_returned()
+        if self._asked_at is not None:
+            if session.state is not State.DRAINING:
+                self.over = True
+            elif now - self._asked_at >= self._budget:
+                session.lost("a cancelled statement did not end")
+                self.over = True
+            return self._budget - (now - self._asked_at)
+        if session.state is State.CLOSED or self.request not in session.flights:
+            self.over = True
+        elif session.state is State.DRAINING:
+            # Another cancellation is under way; this request goes with it, or is asked about afterwards.
+            return PATIENCE
+        elif session.runs_alone(self.request) or (
+            session.flights[0] is self.request and now - self._left_at >= PATIENCE
+        ):
+            self._ask(on_return)
+            return self._budget
+        return PATIENCE
+
+    def others_wait(self) -> bool:
+        """Whether somebody else still waits for an answer on this connection."""
+        return any(not flight.abandoned for flight in self.session.flights)
+
+    def _ask(self, on_return: Callable[[], None]) -> None:
+        self._asked_at = time.monotonic()
+        self.session.start_cancel()
+        canceller = self.session.pgconn.canceller()
+
+        def run() -> None:
+            # That it failed changes nothing: the budget decides.
+            canceller.run()
+            self._returned = True
+            on_return()
+
+        background.start(run)

@@ -1,0 +1,294 @@
+"""Links: a session and whoever waits for it, as pairs of one shape: `AsyncLink` and `SyncLink`.
+
+A link belongs to nobody's event loop: it follows its user from one to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from asyncio import AbstractEventLoop
+from asyncio.events import _get_running_loop
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from psqlpy import exceptions
+from psqlpy._io.asyncio_driver import AsyncioDriver
+from psqlpy._io.primitives import AsyncWake
+from psqlpy._io.resolve import Resolver
+from psqlpy._io.thread_driver import ThreadDriver, drive as drive_in_thread
+from psqlpy._pq.connection import PGconn, look
+from psqlpy._protocol.connect import connect
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.session import Session
+from psqlpy._protocol.state import State
+
+if TYPE_CHECKING:
+    from psqlpy._config import ConnectPlan
+    from psqlpy._io.anyio_driver import AnyioDriver
+
+# How long another thread's event loop may take to let go of a connection. Seconds.
+_HANDOVER = 0.1
+
+
+class _Link:
+    """What both have."""
+
+    __slots__ = ("__weakref__", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def is_closed(self) -> bool:
+        return self.session.state is State.CLOSED
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing at all is on its way."""
+        return self.session.is_quiet
+
+    def cut(self) -> None:
+        """Break the connection from any thread: whoever waits on it finds out and closes it."""
+        pgconn = self.session.pgconn
+        if pgconn.is_finished or pgconn.is_inherited:
+            return
+        # Not PQfinish: that wakes neither a thread in poll() nor a trio task. The copy of the descriptor keeps the
+        # number from being used by another socket meanwhile.
+        with socket.socket(fileno=socket.dup(pgconn.fd)) as copy:
+            try:
+                copy.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def _check_process(session: Session) -> None:
+    if session.pgconn.is_inherited and not session.is_closed:
+        session.lost("it belongs to the parent process: open a pool of its own after a fork")
+
+
+class AsyncLink(_Link):
+    """A session used by tasks, under asyncio, uvloop or trio, in turn if need be."""
+
+    __slots__ = ("driver",)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.driver: AsyncioDriver | AnyioDriver | None = None
+
+    def run(self, request: Request, deadline: float | None = None) -> Coroutine[Any, Any, None]:
+        """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
+        driver = self.driver
+        if driver is not None and driver.loop is _get_running_loop():
+            return driver.run(request, deadline)
+        return self._run_here(request, deadline)
+
+    async def _run_here(self, request: Request, deadline: float | None) -> None:
+        await self.move_here()
+        assert self.driver is not None
+        await self.driver.run(request, deadline)
+
+    async def move_here(self) -> None:
+        """Leave the event loop the link was used under, and follow its user to the running one."""
+        loop = _get_running_loop()
+        driver = self.driver
+        if driver is not None and driver.loop is loop:
+            return
+        _check_process(self.session)
+        if self.is_closed:
+            if driver is None:
+                self.driver = _make_driver(self.session, loop)
+            return
+        if driver is not None:
+            await self._leave_loop(driver)
+        self.driver = _make_driver(self.session, loop)
+
+    async def _leave_loop(self, driver: AsyncioDriver | AnyioDriver) -> None:
+        if driver.loop is None or not driver.is_alive:
+            driver.let_go()
+            return
+        # It runs in another thread and may be in the middle of a callback of this very connection.
+        gone = AsyncWake()
+        home: AbstractEventLoop = driver.loop
+
+        def let_go() -> None:
+            driver.let_go()
+            gone.set()
+
+        try:
+            home.call_soon_threadsafe(let_go)
+        except RuntimeError:
+            # Closed this moment.
+            driver.let_go()
+            return
+        if not await gone.wait(time.monotonic() + _HANDOVER):
+            self.cut()
+            raise exceptions.ConnectionLostError("the event loop that used this connection does not let go of it")
+
+    def is_at_home(self) -> bool:
+        """Whether the running event loop is the one the link was used under last."""
+        return self.driver is not None and self.driver.loop is _get_running_loop()
+
+    def is_held_elsewhere(self) -> bool:
+        """Whether another running event loop has it registered."""
+        driver = self.driver
+        return driver is not None and driver.loop is not None and driver.loop is not _get_running_loop() and (
+            driver.is_alive
+        )
+
+    def look(self) -> bool:
+        """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
+        session = self.session
+        _check_process(session)
+        if not session.is_closed and look(session.fd):
+            session.pump(1)
+        if session.is_closed:
+            self.close()
+        return not session.is_closed
+
+    def send(self, request: Request) -> None:
+        """Submit a request that nobody waits for; its answer is read with the next one's, or by the loop."""
+        self.session.submit_silently(request)
+        driver = self.driver
+        if isinstance(driver, AsyncioDriver) and self.session.wants_write:
+            driver.on_ready(0)
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
+        driver = self.driver
+        if self.is_closed or driver is None or self.session.is_settled:
+            callback()
+        else:
+            driver.on_settled = callback
+
+    def is_stranded(self) -> bool:
+        """Whether it waits for a cancelled request under an event loop that doesn't run any more."""
+        return self.driver is not None and not self.driver.is_alive
+
+    def close(self) -> None:
+        """Close the connection, from any thread; requests in it fail. Waits for nothing."""
+        driver = self.driver
+        if isinstance(driver, AsyncioDriver) and driver.is_alive and driver.loop is not _get_running_loop():
+            try:
+                driver.loop.call_soon_threadsafe(self._close_here)
+            except RuntimeError:
+                self._close_here()
+        else:
+            self._close_here()
+
+    def _close_here(self) -> None:
+        self.session.close()
+        if self.driver is None:
+            self.session.pgconn.finish()
+        else:
+            if not isinstance(self.driver, AsyncioDriver):
+                self.cut()
+            self.driver.end()
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back from the link's event loop, when it gets to it; now where there is none."""
+        driver = self.driver
+        if isinstance(driver, AsyncioDriver) and driver.is_alive:
+            try:
+                driver.loop.call_soon_threadsafe(callback)
+            except RuntimeError:
+                callback()
+        else:
+            callback()
+
+
+class SyncLink(_Link):
+    """A session used by threads."""
+
+    __slots__ = ("driver", "run")
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.driver = ThreadDriver(session)
+        self.run = self.driver.run
+
+    def move_here(self) -> None:
+        """Threads need no registration."""
+        _check_process(self.session)
+
+    def is_at_home(self) -> bool:
+        return True
+
+    def is_held_elsewhere(self) -> bool:
+        return False
+
+    def look(self) -> bool:
+        """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
+        with self.driver.inside() as session:
+            _check_process(session)
+            if not session.is_closed and look(session.fd):
+                session.pump(1)
+        if session.is_closed:
+            self.driver.end()
+        return not session.is_closed
+
+    def send(self, request: Request) -> None:
+        """Submit a request that nobody waits for; its answer is read with the next one's."""
+        with self.driver.inside() as session:
+            session.submit_silently(request)
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
+        with self.driver.inside() as session:
+            settled = session.is_closed or session.is_settled
+            if not settled:
+                self.driver.on_settled = callback
+        if settled:
+            callback()
+
+    def is_stranded(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Close the connection, from any thread; requests in it fail. Waits for nothing."""
+        self.cut()
+        with self.driver.inside() as session:
+            session.close()
+        self.driver.end()
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        callback()
+
+
+def _make_driver(session: Session, loop: AbstractEventLoop | None) -> AsyncioDriver | AnyioDriver:
+    if loop is not None and not _is_proactor(loop):
+        return AsyncioDriver(session, loop)
+    from psqlpy._io.anyio_driver import AnyioDriver
+
+    return AnyioDriver(session)
+
+
+def _is_proactor(loop: AbstractEventLoop) -> bool:
+    proactor = getattr(asyncio, "ProactorEventLoop", None)
+    return proactor is not None and isinstance(loop, proactor)
+
+
+async def async_drive(dialogue: Any) -> Any:
+    """Run a generator of `Wait` under whatever event loop runs."""
+    loop = _get_running_loop()
+    if loop is not None and not _is_proactor(loop):
+        from psqlpy._io.asyncio_driver import drive
+    else:
+        from psqlpy._io.anyio_driver import drive
+    return await drive(dialogue)
+
+
+sync_drive = drive_in_thread
+
+
+async def async_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
+    """Connect to the first host that will have us."""
+    connected: PGconn = await async_drive(connect(plan, time.monotonic, Resolver(), deadline))
+    return connected
+
+
+def sync_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
+    """Connect to the first host that will have us."""
+    connected: PGconn = sync_drive(connect(plan, time.monotonic, Resolver(), deadline))
+    return connected

@@ -1,0 +1,104 @@
+"""Pairs of one shape, `AsyncX` and `SyncX`: what the public classes wait with, besides links."""
+
+from __future__ import annotations
+
+import threading
+import time
+from asyncio import Future
+from asyncio.events import _get_running_loop
+from typing import Any
+
+Lock = threading.Lock
+"""Guards the pool's policy; held for a few instructions, never while waiting."""
+
+monotonic = time.monotonic
+
+
+class AsyncWake:
+    """Something one task waits for and any thread may announce, once; made by the one who waits."""
+
+    __slots__ = ("_announced", "_event", "_future", "_loop", "_token")
+
+    def __init__(self) -> None:
+        self._announced = False
+        self._loop = _get_running_loop()
+        self._future: Future[None] | None = None
+        self._event: Any = None
+        self._token: Any = None
+        if self._loop is not None:
+            self._future = self._loop.create_future()
+        else:
+            import trio
+
+            self._event = trio.Event()
+            self._token = trio.lowlevel.current_trio_token()
+
+    def set(self) -> bool:
+        """Announce it, from any thread; False when the event loop that waited has ended."""
+        self._announced = True
+        try:
+            if self._loop is None:
+                self._token.run_sync_soon(self._event.set)
+            elif self._loop is _get_running_loop():
+                self._set_future()
+            else:
+                self._loop.call_soon_threadsafe(self._set_future)
+        except Exception as error:
+            # The event loop has ended, and with it the task that waited.
+            if not isinstance(error, RuntimeError) and type(error).__name__ != "RunFinishedError":
+                raise
+            return False
+        return True
+
+    def _set_future(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, deadline: float | None) -> bool:
+        """Wait until it is announced; False when the deadline (time.monotonic) passes first."""
+        if self._announced:
+            return True
+        if self._loop is None:
+            import trio
+
+            timeout = float("inf") if deadline is None else max(0.0, deadline - monotonic())
+            with trio.move_on_after(timeout):
+                await self._event.wait()
+            return self._announced
+        assert self._future is not None
+        if deadline is None:
+            await self._future
+            return True
+        timer = self._loop.call_later(max(0.0, deadline - monotonic()), self._set_future)
+        try:
+            await self._future
+        finally:
+            timer.cancel()
+        return self._announced
+
+
+class SyncWake:
+    """Something one thread waits for and any thread may announce, once."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> bool:
+        self._event.set()
+        return True
+
+    def wait(self, deadline: float | None) -> bool:
+        """Wait until it is announced; False when the deadline (time.monotonic) passes first."""
+        return self._event.wait(None if deadline is None else max(0.0, deadline - monotonic()))
+
+
+async def async_sleep(seconds: float) -> None:
+    """Wait."""
+    await AsyncWake().wait(monotonic() + seconds)
+
+
+def sync_sleep(seconds: float) -> None:
+    """Wait."""
+    time.sleep(seconds)

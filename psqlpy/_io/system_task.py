@@ -1,0 +1,23 @@
+"""A task that outlives its maker: for clean-up after a cancellation under trio, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+_running: set[Any] = set()
+
+
+def spawn_system_task(function: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Run an async function beside everything else; the event loop cancels it when it ends."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        trio.lowlevel.spawn_system_task(function, *arguments)
+        return
+    import asyncio
+
+    task = asyncio.ensure_future(function(*arguments))
+    # The loop itself only refers to it weakly.
+    _running.add(task)
+    task.add_done_callback(_running.discard)

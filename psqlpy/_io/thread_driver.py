@@ -1,0 +1,224 @@
+"""Waiting in threads: the caller polls the socket itself; of several callers one reads for all.
+
+Every call into the session holds its lock, no wait does. A KeyboardInterrupt in a wait takes the cancellation's way; one
+that strikes inside a call into the session, where nobody knows how far it came, closes the connection.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from psqlpy._io.cancel import THREAD_DRAIN_BUDGET, Cancellation
+from psqlpy._io.timeouts import query_timeout
+from psqlpy._pq.connection import wait
+from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.session import Session
+
+_READ = 1
+_WRITE = 2
+
+# A signal that comes just before poll() doesn't interrupt it: this is how late its handler may run. Milliseconds.
+_LONGEST_POLL = 500
+# While the server is asked to cancel: its answer and the cancel request's return come by different ways. Milliseconds.
+_CANCEL_POLL = 5
+
+
+class ThreadDriver:
+    """One session's waiting threads."""
+
+    __slots__ = ("_inside", "_reading", "_waiting", "lock", "on_settled", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.lock = threading.Lock()
+        self.on_settled: Callable[[], None] | None = None
+        # A call into the session is under way.
+        self._inside = False
+        self._reading = False
+        # Those who wait while another one reads; each has a lock that is released to wake it.
+        self._waiting: dict[Request, threading.Lock] = {}
+
+    def run(self, request: Request, deadline: float | None) -> None:
+        """Submit a request and wait until it has ended; raises its error or QueryTimeoutError."""
+        began = 0.0 if deadline is None else time.monotonic()
+        try:
+            with self.lock:
+                self._inside = True
+                self.session.submit(request)
+                self._inside = False
+            while not request.done:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise query_timeout(began, request)
+                self._turn(request, deadline)
+        except BaseException:
+            self._leave(request)
+            raise
+        if self._waiting:
+            self._pass_on()
+        if self.session.is_closed:
+            self.end()
+        elif self.on_settled is not None:
+            self._tell_settled()
+        if request.error is not None:
+            raise request.error
+
+    def _turn(self, request: Request, deadline: float | None) -> None:
+        """One wait: for the socket if nobody else reads, otherwise for the one who does."""
+        session = self.session
+        timeout = _LONGEST_POLL
+        if deadline is not None:
+            timeout = max(0, min(timeout, int((deadline - time.monotonic()) * 1000) + 1))
+        woken = None
+        with self.lock:
+            leads = not self._reading
+            if leads:
+                self._reading = True
+            elif not request.done and not session.wants_write:
+                woken = self._waiting[request] = threading.Lock()
+                woken.acquire()
+                request.wake = partial(_release, woken)
+        if leads:
+            try:
+                self._pump(wait(session.fd, _READ | _WRITE if session.wants_write else _READ, timeout))
+            finally:
+                self._reading = False
+        elif woken is None:
+            # The one who reads doesn't know that there is something to write.
+            self._pump(wait(session.fd, _WRITE, timeout))
+        else:
+            woken.acquire(timeout=timeout / 1000)
+            with self.lock:
+                self._waiting.pop(request, None)
+                request.wake = None
+
+    def _pump(self, ready: int) -> None:
+        session = self.session
+        if not ready and not session.has_more:
+            return
+        with self.lock:
+            if not session.is_closed:
+                self._inside = True
+                session.pump(ready)
+                self._inside = False
+
+    def _pass_on(self) -> None:
+        """Wake one of the waiting to read for the others."""
+        with self.lock:
+            if self._reading:
+                return
+            for request, woken in self._waiting.items():
+                if not request.done and woken.locked():
+                    _release(woken)
+                    return
+
+    @contextmanager
+    def inside(self) -> Generator[Session, None, None]:
+        """The session, for a call that doesn't wait."""
+        with self.lock:
+            yield self.session
+
+    # Cancelling
+
+    def _leave(self, request: Request) -> None:
+        """The caller gives up: cancel, read what is left for a tenth of a second at most, and close if that fails."""
+        session = self.session
+        with self.lock:
+            self._waiting.pop(request, None)
+            request.wake = None
+            if self._inside:
+                self._inside = False
+                session.lost("interrupted in the middle of a message")
+                request.done = True
+            if request.done:
+                closed = session.is_closed
+                cancellation = None
+            else:
+                cancellation = Cancellation(session, request, THREAD_DRAIN_BUDGET)
+        if cancellation is not None:
+            self._drain(cancellation)
+            closed = session.is_closed
+        if closed:
+            self.end()
+        self._pass_on()
+        if not closed:
+            self._tell_settled()
+
+    def _drain(self, cancellation: Cancellation) -> None:
+        session = self.session
+        deadline = time.monotonic() + THREAD_DRAIN_BUDGET
+        while True:
+            with self.lock:
+                cancellation.step(_return_quietly)
+                if cancellation.over:
+                    return
+                if time.monotonic() >= deadline:
+                    if cancellation.others_wait():
+                        # They read on, and what is left of this request is theirs to drop.
+                        return
+                    session.lost("a cancelled statement did not end")
+                    return
+                leads = not self._reading
+                self._reading = True
+            if leads:
+                try:
+                    self._pump(wait(session.fd, _READ | _WRITE if session.wants_write else _READ, _CANCEL_POLL))
+                finally:
+                    self._reading = False
+            else:
+                time.sleep(_CANCEL_POLL / 1000)
+
+    def _tell_settled(self) -> None:
+        if self.on_settled is not None and (self.session.is_closed or self.session.is_settled):
+            callback, self.on_settled = self.on_settled, None
+            callback()
+
+    def end(self) -> None:
+        """The session is closed: wake everybody; who reads last gives the socket back."""
+        with self.lock:
+            if not self._reading:
+                self.session.pgconn.finish()
+        self._tell_settled()
+
+
+def _release(woken: threading.Lock) -> None:
+    """Wake who waits on it, once; only under the driver's lock."""
+    if woken.locked():
+        woken.release()
+
+
+def _return_quietly() -> None:
+    """The cancellation looks at its own state at the next step."""
+
+
+def wait_any(wanted: Wait) -> set[int]:
+    """Wait until one of several sockets is ready or the time is over; returns the ready ones."""
+    import select
+
+    poll = select.poll()
+    for fd, events in wanted.fds.items():
+        poll.register(fd, (select.POLLIN if events & _READ else 0) | (select.POLLOUT if events & _WRITE else 0))
+    while True:
+        timeout = _LONGEST_POLL
+        if wanted.until is not None:
+            timeout = max(0, min(timeout, int((wanted.until - time.monotonic()) * 1000) + 1))
+        ready = {fd for fd, _ in poll.poll(timeout)}
+        if ready or (wanted.until is not None and time.monotonic() >= wanted.until):
+            return ready
+
+
+def drive(dialogue: Generator[Wait, set[int], Any]) -> Any:
+    """Run a generator that yields what to wait for; it is closed when the caller is interrupted."""
+    try:
+        wanted = next(dialogue)
+        while True:
+            wanted = dialogue.send(wait_any(wanted))
+    except StopIteration as ended:
+        return ended.value
+    finally:
+        dialogue.close()

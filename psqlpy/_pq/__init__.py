@@ -1,0 +1,1 @@
+"""libpq as Python objects: the only package that imports the C module. No dialogue, no waiting."""

@@ -1,0 +1,306 @@
+"""PGconn: one connection of libpq. Every method returns at once (but `Canceller.run`); none waits and none retries.
+
+Not thread-safe: whoever owns the connection holds its lock around each call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from psqlpy._ffi._libpq import ffi, lib
+from psqlpy._pq.callbacks import NoticeBox
+from psqlpy._pq.enums import ConnStatus, PollingStatus, TransactionStatus
+from psqlpy._pq.result import PGresult, text
+
+BROKEN: int = lib.PSQ_BROKEN
+WANT_WRITE: int = lib.PSQ_WANT_WRITE
+MORE: int = lib.PSQ_MORE
+COPY: int = lib.PSQ_COPY
+NOTIFY: int = lib.PSQ_NOTIFY
+
+_SYNC = 10
+_CANCEL_MESSAGE_SIZE = 256
+
+# Counts forks: a connection made by an ancestor process isn't ours to end, its socket is shared with the parent.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
+
+class PGconn:
+    """A libpq connection; finished with its Python object at the latest."""
+
+    __slots__ = ("__weakref__", "_forks", "_notice_box", "_notice_handle", "_pump", "pointer")
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = pointer
+        self._forks = _forks
+        self._notice_box = NoticeBox()
+        self._notice_handle = self._notice_box.handle()
+        self._pump = ffi.new("psq_pump_state *")
+        lib.PQsetNoticeReceiver(pointer, lib.psq_on_notice, self._notice_handle)
+
+    @classmethod
+    def start(cls, parameters: Mapping[str, str]) -> PGconn:
+        """Begin a connection attempt with libpq's keywords; go on with `poll` when the socket is ready."""
+        keywords = [ffi.new("char[]", name.encode()) for name in parameters]
+        values = [ffi.new("char[]", value.encode()) for value in parameters.values()]
+        pointer = lib.PQconnectStartParams([*keywords, ffi.NULL], [*values, ffi.NULL], 0)
+        if pointer == ffi.NULL:
+            raise MemoryError("libpq could not allocate a connection")
+        return cls(pointer)
+
+    def poll(self) -> PollingStatus:
+        """PQconnectPoll. The socket may be another one afterwards, even under the same number."""
+        return PollingStatus(lib.PQconnectPoll(self.pointer))
+
+    def set_verbose_errors(self, verbose: bool) -> None:
+        """Whether `error_message` has SQLSTATE and LOCATION: while connecting there is no other way to the SQLSTATE."""
+        lib.PQsetErrorVerbosity(self.pointer, 2 if verbose else 1)
+
+    def begin_pipeline(self) -> bool:
+        """Non-blocking, pipelined: how a session uses the connection. Call it once connected, or after `end_pipeline`."""
+        return lib.PQsetnonblocking(self.pointer, 1) == 0 and bool(lib.PQenterPipelineMode(self.pointer))
+
+    def end_pipeline(self) -> bool:
+        """Leave pipeline mode for a dialogue that can't be pipelined; possible when nothing is in flight."""
+        return bool(lib.PQexitPipelineMode(self.pointer))
+
+    def finish(self) -> None:
+        """Close the connection; a second call does nothing. In a forked child only the descriptor is closed."""
+        pointer, self.pointer = self.pointer, ffi.NULL
+        if pointer == ffi.NULL:
+            return
+        if self._forks == _forks:
+            lib.PQfinish(pointer)
+            return
+        # PQfinish would say Terminate on the parent's connection. Its memory is left to the child's exit.
+        fd = lib.PQsocket(pointer)
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        # Nobody refers to the connection, so no call of it is running.
+        self.finish()
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.pointer == ffi.NULL)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether another process, our parent, owns the connection."""
+        return self._forks != _forks
+
+    # Status
+
+    @property
+    def status(self) -> ConnStatus:
+        return ConnStatus(lib.PQstatus(self.pointer))
+
+    @property
+    def fd(self) -> int:
+        return int(lib.PQsocket(self.pointer))
+
+    @property
+    def transaction_status(self) -> TransactionStatus:
+        """Meaningful only when nothing is in flight: otherwise ACTIVE."""
+        return TransactionStatus(lib.PQtransactionStatus(self.pointer))
+
+    @property
+    def error_message(self) -> str:
+        return (text(lib.PQerrorMessage(self.pointer)) or "").strip()
+
+    @property
+    def server_version(self) -> int:
+        """PQserverVersion: 180006 is 18.6."""
+        return int(lib.PQserverVersion(self.pointer))
+
+    @property
+    def backend_pid(self) -> int:
+        return int(lib.PQbackendPID(self.pointer))
+
+    @property
+    def in_tls(self) -> bool:
+        return bool(lib.PQsslInUse(self.pointer))
+
+    def tls_attribute(self, name: str) -> str | None:
+        return text(lib.PQsslAttribute(self.pointer, name.encode()))
+
+    def parameter_status(self, name: str) -> str | None:
+        return text(lib.PQparameterStatus(self.pointer, name.encode()))
+
+    @property
+    def host(self) -> str:
+        return text(lib.PQhost(self.pointer)) or ""
+
+    @property
+    def hostaddr(self) -> str:
+        return text(lib.PQhostaddr(self.pointer)) or ""
+
+    @property
+    def port(self) -> str:
+        return text(lib.PQport(self.pointer)) or ""
+
+    @property
+    def user(self) -> str:
+        return text(lib.PQuser(self.pointer)) or ""
+
+    @property
+    def db(self) -> str:
+        return text(lib.PQdb(self.pointer)) or ""
+
+    @property
+    def options(self) -> str:
+        return text(lib.PQoptions(self.pointer)) or ""
+
+    @property
+    def needs_password(self) -> bool:
+        """Whether the attempt failed because the server asked for a password and there was none."""
+        return bool(lib.PQconnectionNeedsPassword(self.pointer))
+
+    def take_notices(self) -> list[dict[str, str | None]]:
+        """Notices since the last call, oldest first, as diagnostic fields."""
+        return self._notice_box.take()
+
+    # The pipeline
+
+    def execute_flight(self, name: bytes, count: int, packed: bytes, result_format: int) -> int:
+        """Bind, Execute, Sync, and send what the socket takes: 0 all sent, 1 some left, -1 failed."""
+        return int(lib.psq_execute_flight(self.pointer, name, count, packed, len(packed), result_format))
+
+    def send_prepare(self, name: bytes, query: bytes) -> bool:
+        return bool(lib.psq_send_prepare(self.pointer, name, query))
+
+    def send_execute(self, name: bytes, count: int, packed: bytes, result_format: int) -> bool:
+        return bool(lib.psq_send_execute(self.pointer, name, count, packed, len(packed), result_format))
+
+    def send_execute_rows(self, name: bytes, rows: int, count: int, packed: bytes, result_format: int) -> bool:
+        return bool(
+            lib.psq_send_execute_rows(self.pointer, name, rows, count, packed, len(packed), result_format)
+        )
+
+    def send_unnamed(self, query: bytes, oids: tuple[int, ...], packed: bytes, result_format: int) -> bool:
+        types = ffi.new("Oid[]", oids) if oids else ffi.NULL
+        return bool(
+            lib.psq_send_unnamed(self.pointer, query, len(oids), types, packed, len(packed), result_format)
+        )
+
+    def send_close_prepared(self, name: bytes) -> bool:
+        return bool(lib.psq_send_close_prepared(self.pointer, name))
+
+    def send_flush_request(self) -> bool:
+        return bool(lib.psq_send_flush_request(self.pointer))
+
+    def end_flight(self) -> int:
+        return int(lib.psq_end_flight(self.pointer))
+
+    def flush(self) -> int:
+        """PQflush: 0 all sent, 1 some left, -1 failed."""
+        return int(lib.PQflush(self.pointer))
+
+    def pump(self, flights: int, readable: bool) -> tuple[int, list[tuple[int, PGresult | None]]]:
+        """Send, read and parse without waiting: flags, and (status, result) pairs; the result is None for a Sync."""
+        state = self._pump
+        lib.psq_pump(self.pointer, flights, readable, state)
+        count = state.count
+        if not count:
+            return state.flags, []
+        return state.flags, [
+            (status, None if status == _SYNC else PGresult(pointer, status))
+            for status, pointer in zip(
+                ffi.unpack(state.statuses, count), ffi.unpack(state.results, count), strict=True
+            )
+        ]
+
+    def take_notifications(self) -> list[tuple[str, str, int]]:
+        """(channel, payload, backend pid) of what the last `pump` flagged with NOTIFY."""
+        taken = []
+        notify = self._pump.notify
+        self._pump.notify = ffi.NULL
+        while notify != ffi.NULL:
+            taken.append((text(notify.relname) or "", text(notify.extra) or "", int(notify.be_pid)))
+            lib.PQfreemem(notify)
+            notify = lib.PQnotifies(self.pointer)
+        return taken
+
+    # Outside the pipeline
+
+    def send_query(self, query: bytes) -> bool:
+        """The simple query protocol: any number of statements in one text."""
+        return bool(lib.PQsendQuery(self.pointer, query))
+
+    def consume(self, *, copy_out: bool = False) -> bool:
+        """Read until the next result or nothing is there; False when the connection is lost."""
+        return bool(lib.psq_consume(self.pointer, copy_out))
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(lib.PQisBusy(self.pointer))
+
+    def get_result(self) -> PGresult | None:
+        """The next result; call it only when not busy, otherwise it waits."""
+        pointer = lib.PQgetResult(self.pointer)
+        return None if pointer == ffi.NULL else PGresult(pointer, lib.PQresultStatus(pointer))
+
+    def put_copy_end(self, error: bytes | None) -> int:
+        """End COPY FROM STDIN, with `error` as failed: 1 queued, 0 try again when writable, -1 failed."""
+        return int(lib.PQputCopyEnd(self.pointer, ffi.NULL if error is None else error))
+
+    def drop_copy_data(self) -> int:
+        """Throw one row of COPY TO STDOUT away: its size, 0 when none is there yet, -1 at the end, -2 on failure."""
+        buffer = ffi.new("char **")
+        size = int(lib.PQgetCopyData(self.pointer, buffer, 1))
+        if buffer[0] != ffi.NULL:
+            lib.PQfreemem(buffer[0])
+        return size
+
+    # Cancelling
+
+    def canceller(self) -> Canceller:
+        """Prepare a request to cancel what the connection runs."""
+        return Canceller(self.pointer)
+
+
+class Canceller:
+    """One cancel request: made under the connection's lock, run in any thread, also after the connection is gone."""
+
+    __slots__ = ("_cancel", "_handle")
+
+    def __init__(self, pointer: Any) -> None:
+        self._handle = lib.psq_cancel_create(pointer)
+        self._cancel = ffi.NULL if self._handle != ffi.NULL else lib.PQgetCancel(pointer)
+
+    def run(self) -> str | None:
+        """Send the request and wait until the server has taken it: None, or why that failed.
+
+        Before libpq 17 the request is sent in plain text, also for an encrypted connection (manual, "Canceling
+        Queries in Progress").
+        """
+        message = ffi.new("char[]", _CANCEL_MESSAGE_SIZE)
+        done = lib.psq_cancel_run(self._handle, self._cancel, message, _CANCEL_MESSAGE_SIZE)
+        return None if done else (text(message) or "").strip() or "cancel request failed"
+
+    def __del__(self) -> None:
+        lib.psq_cancel_finish(self._handle)
+        if self._cancel != ffi.NULL:
+            lib.PQfreeCancel(self._cancel)
+
+
+def look(fd: int) -> bool:
+    """Whether a socket has something to read, the end of the connection included, without waiting."""
+    return bool(lib.psq_look(fd))
+
+
+def wait(fd: int, events: int, milliseconds: int) -> int:
+    """Wait for one socket, bits 1 read and 2 write: the ready ones, 0 after the time or at a signal. Frees the GIL."""
+    return int(lib.psq_wait(fd, events, milliseconds))

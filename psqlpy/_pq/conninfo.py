@@ -1,0 +1,236 @@
+"""libpq's connection options: which the loaded library knows, connection strings, and what it uses for those not given.
+
+Not here: what psqlpy's own parameters mean. No message quotes a connection string: it may hold a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from psqlpy._ffi._libpq import ffi, lib
+from psqlpy._pq.result import text
+from psqlpy.exceptions import (
+    ConnectionPoolBuildError,
+    ConnectionPoolConfigurationError,
+    Error,
+    NotSupportedError,
+    combine,
+)
+
+# What psqlpy does itself, so that it works with every libpq: the name in a connection string, and ours.
+EMULATED = {"load_balance_hosts": "load_balance_hosts", "keepalives_retries": "keepalives_count"}
+
+# The first libpq that knows a keyword. One that is missing may be about security, so it is never dropped.
+ADDED = {
+    "require_auth": 16,
+    "sslcertmode": 16,
+    "gssdelegation": 16,
+    "sslnegotiation": 17,
+    "min_protocol_version": 18,
+    "max_protocol_version": 18,
+    "oauth_issuer": 18,
+    "oauth_client_id": 18,
+    "oauth_client_secret": 18,
+    "oauth_scope": 18,
+    "scram_client_key": 18,
+    "scram_server_key": 18,
+    "sslkeylogfile": 18,
+}
+
+_URI = re.compile(r"postgres(?:ql)?://")
+_PAIR = re.compile(
+    r"\s*(?P<key>[^\s=]+)\s*=\s*"
+    r"(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<plain>(?!')(?:[^\s\\]|\\.|\\$)*))",
+    re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+_CANNOT_PARSE_URI = (
+    "the dsn is not a valid URL: expected postgresql://user:password@host:port/database?option=value, "
+    "with : / @ ? % in user name and password written as %3A %2F %40 %3F %25"
+)
+_CANNOT_PARSE_PAIRS = (
+    "the dsn is neither a postgresql:// URL nor a list of keyword=value: "
+    "put values that are empty or contain spaces in single quotes"
+)
+
+_defaults: dict[str, str | None] = {}
+
+
+def keywords() -> Mapping[str, str | None]:
+    """The connection options that the loaded libpq knows, with their compiled-in defaults."""
+    global _defaults
+    if not _defaults:
+        options = lib.PQconninfoParse(b"", ffi.NULL)
+        _defaults = {option.keyword: option.compiled for option in _each(options)}
+        lib.PQconninfoFree(options)
+    return _defaults
+
+
+def parse(dsn: str) -> dict[str, str]:
+    """Split a connection string, URL or keyword=value, into libpq's keywords and values; empty values are left out.
+
+    Raises ConnectionPoolBuildError for an unknown keyword, which it names, and for a string that can't be parsed.
+    """
+    is_uri = _URI.match(dsn) is not None
+    dsn, emulated = (_take_from_uri if is_uri else _take_from_pairs)(dsn)
+    message = ffi.new("char **")
+    options = lib.PQconninfoParse(dsn.encode(), message)
+    if options == ffi.NULL:
+        # libpq's message quotes from the string: not for us.
+        if message[0] != ffi.NULL:
+            lib.PQfreemem(message[0])
+        raise ConnectionPoolBuildError(_CANNOT_PARSE_URI if is_uri else _CANNOT_PARSE_PAIRS)
+    values = {option.keyword: option.value for option in _each(options) if option.value}
+    lib.PQconninfoFree(options)
+    if any("@" in host[1:] and not host.startswith("/") for host in values.get("host", "").split(",")):
+        # Behind the first @ of a password that isn't escaped: don't let it be shown as a part of the host.
+        raise ConnectionPoolBuildError(_CANNOT_PARSE_URI if is_uri else "the dsn's host contains an @")
+    return values | emulated
+
+
+def resolve(given: Mapping[str, str]) -> dict[str, str]:
+    """Complete `given` as libpq would when connecting: from the service file, the environment, and its defaults.
+
+    Raises ConnectionPoolBuildError where the service can't be read.
+    """
+    explicit = {keyword: value for keyword, value in given.items() if keyword in keywords()}
+    # An invalid value stops libpq after it has filled in all the others and before it opens a socket. So the
+    # service file is found and read by libpq's own rules, its compiled-in directory included.
+    values, _ = _probe(explicit, "channel_binding")
+    others, _ = _probe(explicit, "gssencmode")
+    values.pop("channel_binding")
+    if "channel_binding" in others:
+        values["channel_binding"] = others["channel_binding"]
+    if is_default("gssencmode", explicit, values):
+        # Kerberos calls block, and hardly anybody wants them.
+        values["gssencmode"] = "disable"
+    balance = given.get("load_balance_hosts") or os.environ.get("PGLOADBALANCEHOSTS")
+    if balance and "load_balance_hosts" not in values:
+        values["load_balance_hosts"] = balance
+    if values.get("sslrootcert") == "system" and "require_auth" not in keywords():
+        # Before 16 that is the name of a file, and where it is missing `require` doesn't verify anything.
+        raise needs_libpq("sslrootcert=system", 16)
+    return values
+
+
+def default_socket_directory() -> str:
+    """Where the loaded libpq looks for the server's socket when no host is given."""
+    _, host = _probe({"host": ","}, "channel_binding")
+    return host or "/tmp"
+
+
+def needs_libpq(what: str, version: int) -> Error:
+    """The error for an option that the loaded libpq is too old for."""
+    return combine(NotSupportedError, ConnectionPoolConfigurationError)(
+        f"{what} needs libpq {version} or newer, loaded is libpq {lib.PQlibVersion() // 10000}"
+    )
+
+
+def is_default(keyword: str, given: Mapping[str, str], resolved: Mapping[str, str]) -> bool:
+    """Whether the value of an option is only libpq's compiled-in default, asked for by nobody."""
+    if given.get(keyword) or os.environ.get(f"PG{keyword.upper()}"):
+        return False
+    return resolved.get(keyword) == keywords()[keyword]
+
+
+class _Option(NamedTuple):
+    keyword: str
+    value: str | None
+    compiled: str | None
+
+
+def _each(options: Any) -> Iterator[_Option]:
+    index = 0
+    while options[index].keyword != ffi.NULL:
+        option = options[index]
+        yield _Option(text(option.keyword) or "", text(option.val), text(option.compiled))
+        index += 1
+
+
+def _probe(given: Mapping[str, str], spoiled: str) -> tuple[dict[str, str], str]:
+    """All values that libpq would connect with, and the first host; the option `spoiled` keeps it from connecting."""
+    pairs = {**given, spoiled: "!"}
+    names = [ffi.new("char[]", keyword.encode()) for keyword in pairs]
+    values = [ffi.new("char[]", value.encode()) for value in pairs.values()]
+    conn = lib.PQconnectStartParams([*names, ffi.NULL], [*values, ffi.NULL], 0)
+    options = lib.PQconninfo(conn)
+    try:
+        if options == ffi.NULL:
+            raise MemoryError("libpq could not allocate a connection")
+        resolved = {option.keyword: option.value for option in _each(options) if option.value}
+        if spoiled not in resolved:
+            # libpq gave up earlier: the service, or the file it is in, isn't there.
+            reason = (text(lib.PQerrorMessage(conn)) or "").strip()
+            raise ConnectionPoolBuildError(f"the connection's service can't be read: {reason}")
+        return resolved, text(lib.PQhost(conn)) or ""
+    finally:
+        lib.PQconninfoFree(options)
+        lib.PQfinish(conn)
+
+
+def _check_keyword(keyword: str, if_odd: str, *, show: bool = True) -> None:
+    if keyword in keywords() or keyword in EMULATED:
+        return
+    if keyword in ADDED:
+        raise needs_libpq(keyword, ADDED[keyword])
+    # Shown only where it looks like a keyword: it could be the rest of a password that isn't quoted.
+    raise ConnectionPoolBuildError(
+        f"unknown option {keyword!r} in the dsn" if show and keyword.isidentifier() else if_odd
+    )
+
+
+def _take_from_pairs(dsn: str) -> tuple[str, dict[str, str]]:
+    """Take the options that we emulate out of keyword=value pairs: the rest, and what was taken."""
+    kept: list[str] = []
+    taken: dict[str, str] = {}
+    position = 0
+    while dsn[position:].strip():
+        pair = _PAIR.match(dsn, position)
+        if pair is None:
+            raise ConnectionPoolBuildError(_CANNOT_PARSE_PAIRS)
+        _check_keyword(pair["key"], _CANNOT_PARSE_PAIRS)
+        if pair["key"] in EMULATED:
+            raw = pair["plain"] if pair["quoted"] is None else pair["quoted"]
+            taken[EMULATED[pair["key"]]] = _ESCAPE.sub(r"\1", raw)
+        else:
+            kept.append(pair[0])
+        position = pair.end()
+    return " ".join(kept), taken
+
+
+def _take_from_uri(dsn: str) -> tuple[str, dict[str, str]]:
+    """Take the options that we emulate out of a URL's query: the rest, and what was taken."""
+    start = dsn.index("://") + 3
+    # As libpq reads it: a user and password are there if an @ comes before the first slash.
+    at, slash = dsn.find("@", start), dsn.find("/", start)
+    has_user = at >= 0 and (slash < 0 or at < slash)
+    if has_user:
+        start = at + 1
+    head, mark, query = dsn[start:].partition("?")
+    # user:password@host with a / in the password: then nothing of what follows may be shown.
+    is_odd = not has_user and "@" in dsn[start:]
+    if is_odd and ":" in head.partition("/")[0]:
+        raise ConnectionPoolBuildError(_CANNOT_PARSE_URI)
+    kept: list[str] = []
+    taken: dict[str, str] = {}
+    for parameter in query.split("&") if mark else ():
+        keyword, equals, value = parameter.partition("=")
+        keyword = _percent_decode(keyword)
+        if not equals or "=" in value:
+            raise ConnectionPoolBuildError(_CANNOT_PARSE_URI)
+        if (keyword, value) != ("ssl", "true"):  # which is libpq's other way to say sslmode=require
+            _check_keyword(keyword, _CANNOT_PARSE_URI, show=not is_odd)
+        if keyword in EMULATED:
+            taken[EMULATED[keyword]] = _percent_decode(value)
+        else:
+            kept.append(parameter)
+    return dsn[:start] + head + ("?" + "&".join(kept) if kept else ""), taken
+
+
+def _percent_decode(value: str) -> str:
+    return _PERCENT.sub(lambda match: bytes([int(match[1], 16)]), value.encode()).decode("utf-8", "replace")

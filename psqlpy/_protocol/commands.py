@@ -1,0 +1,72 @@
+"""Commands: fixed statements without parameters that travel together under one Sync: BEGIN, COMMIT, a reset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from psqlpy import exceptions
+from psqlpy._protocol.failures import Fields, failed
+from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.statements import Statement
+
+if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
+
+
+class Commands(Request):
+    """Unnamed statements in one flight; the first failure skips the rest and is the error. `tags` are what succeeded."""
+
+    __slots__ = ("commands", "failure", "family", "tags")
+
+    def __init__(
+        self,
+        commands: Sequence[bytes],
+        family: type[exceptions.Error] = exceptions.ConnectionExecuteError,
+        *,
+        holds_followers: bool = True,
+    ) -> None:
+        super().__init__()
+        self.commands = commands
+        self.family = family
+        # Whatever ends or begins a transaction lets nothing be written behind it before its outcome is known.
+        self.holds_followers = holds_followers
+        self.failure: Fields | None = None
+        self.tags: list[str] = []
+
+    def write(self, session: Session) -> None:
+        self.written = True
+        pgconn = session.pgconn
+        sent = all(pgconn.send_unnamed(command, (), b"", 0) for command in self.commands)
+        session.fly(self, pgconn.end_flight() if sent else -1)
+
+    def receive(self, session: Session, status: int, result: PGresult) -> None:
+        if status == FATAL_ERROR:
+            self.failure = result.diagnostics()
+        elif status != PIPELINE_ABORTED:
+            self.tags.append(result.command_tag)
+
+    def land(self, session: Session) -> bool:
+        if self.failure is not None:
+            self.fail(failed(self.failure, self.family))
+        return True
+
+
+class CloseStatement(Commands):
+    """Close a prepared statement that left the cache. Nobody waits for it."""
+
+    __slots__ = ("statement",)
+
+    def __init__(self, statement: Statement) -> None:
+        super().__init__((b'DEALLOCATE "%b"' % statement.name,), holds_followers=False)
+        self.statement = statement
+
+    def write(self, session: Session) -> None:
+        pgconn = session.pgconn
+        if pgconn.send_close_prepared(self.statement.name):
+            session.fly(self, pgconn.end_flight())
+        else:
+            # libpq before 17 can't send Close.
+            super().write(session)

@@ -1,0 +1,50 @@
+"""Dialogue: a request that needs the connection outside the pipeline, for a simple query or COPY.
+
+The dialogue itself is a generator that yields `Want`, is sent what is ready, and returns the request's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._pq.connection import PGconn
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.want import Want
+
+if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
+
+Talk = Generator[Want, int | None, Any]
+
+
+class Dialogue(Request):
+    """Runs when everything before it has landed; everything behind it waits."""
+
+    __slots__ = ("drops_prepared", "talk", "value")
+
+    def __init__(self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False) -> None:
+        super().__init__()
+        self.talk = talk
+        # What runs may remove prepared statements, ours too.
+        self.drops_prepared = drops_prepared
+        self.value: Any = None
+
+    def write(self, session: Session) -> None:
+        self.holds_followers = True
+        if session.flights:
+            session.retry_when_quiet(self)
+            return
+        self.written = True
+        # What a script of any statements leaves behind isn't known.
+        session.leaves_state = True
+        if self.drops_prepared:
+            session.statements.clear()
+        session.start_dialogue(self, self.talk(session.pgconn))
+
+    def receive(self, session: Session, status: int, result: PGresult) -> None:
+        raise AssertionError("a dialogue reads its own results")
+
+    def land(self, session: Session) -> bool:
+        raise AssertionError("a dialogue has no Sync")

@@ -1,0 +1,72 @@
+"""From a server's error fields to the exception that its caller gets."""
+
+from __future__ import annotations
+
+import re
+
+from psqlpy import exceptions
+from psqlpy._protocol.classify import StatementTraits
+from psqlpy._protocol.statements import Statement
+
+Fields = dict[str, str | None]
+
+# The statement's name is unknown to the server, or taken: a pooler has changed the backend, or DEALLOCATE ran.
+_NAME_TROUBLE = ("26000", "42P05")
+
+# How the server (14 and newer) says that Bind could not read a parameter.
+_BIND_CONTEXT = re.compile(r"^(?:unnamed portal|portal \".*\") parameter \$(\d+)", re.MULTILINE)
+
+
+def is_stale(failure: Fields, statement: Statement) -> bool:
+    """Whether the server refused a prepared statement only because of what it has, or has not, prepared."""
+    if failure.get("context"):
+        # It happened inside a function: not our statement.
+        return False
+    sqlstate = failure.get("sqlstate")
+    if sqlstate == "0A000":
+        return failure.get("source_function") == "RevalidateCachedQuery"
+    return sqlstate in _NAME_TROUBLE and statement.name.decode() in (failure.get("message_primary") or "")
+
+
+def failed(
+    failure: Fields,
+    family: type[exceptions.Error],
+    query: str | None = None,
+    *,
+    stale: bool = False,
+    prefix: str = "",
+) -> exceptions.Error:
+    """The exception for a failed request of `family`."""
+    if failure.get("sqlstate") is None:
+        # libpq itself: the connection broke while the request was out.
+        error = exceptions.combine(exceptions.ConnectionLostError, family)(
+            f"connection is lost: {failure.get('message_primary')}"
+        )
+        error.may_have_committed = True
+        return error
+    bound = _BIND_CONTEXT.search(failure.get("context") or "")
+    if bound is not None:
+        return exceptions.server_error(
+            failure,
+            exceptions.combine(exceptions.ParameterValueError, family)
+            if family is not exceptions.ConnectionExecuteError
+            else exceptions.ParameterValueError,
+            message_prefix=f"{prefix}parameter ${bound[1]} does not fit: ",
+        )
+    if stale:
+        failure = {**failure, "hint": "the statement's plan was dropped, for example by DDL: run the transaction again"}
+    return exceptions.server_error(failure, family, message_prefix=prefix, query=query)
+
+
+def check_pipelined(query: str, traits: StatementTraits) -> None:
+    """Refuse, before anything is sent, a text that the extended protocol can't take or libpq would choke on."""
+    if "\0" in query:
+        raise exceptions.ParameterValueError("the query contains a NUL character, which PostgreSQL can't store")
+    if traits.copy_stdio:
+        raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
+            "COPY from STDIN or to STDOUT can't be executed as a statement: use the copy methods"
+        )
+    if traits.multiple:
+        raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
+            "the text has more than one statement: send them one by one, or all with execute_batch"
+        )

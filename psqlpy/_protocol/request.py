@@ -1,0 +1,59 @@
+"""Request: what one caller wants of a session. The kinds are in query.py, batch.py, commands.py and dialogue.py.
+
+The contract, for a request R in a session S:
+- S calls `R.write(S)` when it is R's turn; R encodes, sets `written` if the flight executes something, writes one flight that
+  ends with exactly one Sync, and hands it to `S.fly`. What fails does so before anything is written.
+- S calls `R.receive(status, result)` for each result of the flight, in order, and `R.land(S)` when its Sync was read. `land`
+  returns True when R has ended; with False S calls `write` again, before anyone else's.
+- `holds_followers` is looked at after each write: True keeps everything behind R unwritten until R has landed.
+- R ends exactly once, by `finish` or `fail`; then `wake` is called, by whichever thread read the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
+
+
+class Request:
+    """One caller's wish, from submission to its end."""
+
+    __slots__ = ("abandoned", "done", "error", "holds_followers", "silent", "wake", "written")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error: BaseException | None = None
+        # Nobody waits for it any more: its answers are read and dropped.
+        self.abandoned = False
+        # A flight that executes something was written: it may have had an effect on the server.
+        self.written = False
+        self.holds_followers = False
+        # Nobody ever waits for it: housekeeping.
+        self.silent = False
+        self.wake: Callable[[], None] | None = None
+
+    def write(self, session: Session) -> None:
+        raise NotImplementedError
+
+    def receive(self, session: Session, status: int, result: PGresult) -> None:
+        raise NotImplementedError
+
+    def land(self, session: Session) -> bool:
+        raise NotImplementedError
+
+    def more(self, session: Session) -> None:
+        """Write on, called when everything written so far was sent; only where the flight was left open."""
+
+    def finish(self) -> None:
+        self.done = True
+        if self.wake is not None:
+            self.wake()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done:
+            self.error = error
+            self.finish()

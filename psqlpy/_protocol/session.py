@@ -1,0 +1,397 @@
+"""Session: one connection in pipeline mode and the requests in flight on it. It never waits; whoever holds it pumps.
+
+The contract:
+- `submit` takes requests in order and writes those that may be written; the rest stand in `queue`.
+- When the socket is readable, or writable while `wants_write`, call `pump`. It completes requests, in order, and calls
+  their `wake`.
+- Nothing here is thread-safe: a driver whose callers are threads holds its lock around every call.
+- A lost connection fails everything in it once, through `lost`; afterwards `state` is CLOSED and stays so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from psqlpy import exceptions
+from psqlpy._codecs.registry import Registry, default_registry
+from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
+from psqlpy._pq.enums import TransactionStatus
+from psqlpy._pq.result import PGresult
+from psqlpy._protocol.commands import CloseStatement
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.state import Event, State, advance
+from psqlpy._protocol.statements import Statement, StatementCache
+
+Notification = tuple[str, str, int]
+
+# A pump delivers 64 results or makes 32 reads; after so many of them the event loop has its turn.
+PUMPS_PER_TURN = 8
+
+
+class Session:
+    """What is said to one backend, in which order."""
+
+    __slots__ = (
+        "__weakref__",
+        "cancel_outstanding",
+        "close_reason",
+        "dialogue",
+        "fd",
+        "flights",
+        "gate_open",
+        "has_more",
+        "leaves_state",
+        "on_notification",
+        "pgconn",
+        "queue",
+        "registry",
+        "retries",
+        "state",
+        "statements",
+        "wants_write",
+    )
+
+    def __init__(self, pgconn: PGconn, registry: Registry = default_registry) -> None:
+        self.pgconn = pgconn
+        self.fd = pgconn.fd
+        self.registry = registry
+        self.statements = StatementCache()
+        self.state = State.READY
+        # Written, in order: a request stands here once for each flight whose Sync wasn't read.
+        self.flights: deque[Request] = deque()
+        # Not written yet.
+        self.queue: deque[Request] = deque()
+        # To be written again once the transaction status is known.
+        self.retries: deque[Request] = deque()
+        # Whether the next request may be written at once.
+        self.gate_open = True
+        self.wants_write = False
+        # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
+        self.has_more = False
+        # The simple query or COPY that has the connection for itself.
+        self.dialogue: Any = None
+        # A cancel request is on its way: until it has returned it may hit whatever runs.
+        self.cancel_outstanding = False
+        self.close_reason: BaseException | None = None
+        # Something was executed that may have left traces for the next user of a pooled connection.
+        self.leaves_state = False
+        self.on_notification: Callable[[Notification], None] | None = None
+        if not pgconn.begin_pipeline():
+            self.lost(pgconn.error_message)
+
+    # Questions
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing in flight, nothing queued, not draining: the transaction status can be trusted."""
+        return self.state is State.READY and not self.queue
+
+    @property
+    def is_settled(self) -> bool:
+        """Nobody waits for anything here: only housekeeping may be on its way."""
+        return (
+            self.state in (State.READY, State.FLYING)
+            and all(request.silent for request in self.flights)
+            and all(request.silent for request in self.queue)
+            and not self.retries
+        )
+
+    @property
+    def transaction_status(self) -> TransactionStatus:
+        return TransactionStatus.UNKNOWN if self.is_closed else self.pgconn.transaction_status
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the server still owes something, so that somebody has to read."""
+        return bool(self.flights) or self.dialogue is not None
+
+    # Requests
+
+    def submit_silently(self, request: Request) -> None:
+        """Take a request that nobody waits for."""
+        request.silent = True
+        self.submit(request)
+
+    def submit(self, request: Request) -> None:
+        """Take a request: write it now or when its turn comes. A request that can't be written has failed on return."""
+        if self.gate_open and not self.queue:
+            self._write(request)
+        elif self.state is State.CLOSED:
+            request.fail(self.closed_error())
+        else:
+            self.queue.append(request)
+
+    def _write(self, request: Request) -> None:
+        try:
+            request.write(self)
+        except Exception as error:
+            # Nothing was sent: requests encode before they write, and a failing write closes the session.
+            request.fail(error)
+            return
+        if request.holds_followers and not request.done:
+            self.gate_open = False
+
+    def fly(self, request: Request, flushed: int) -> None:
+        """Note a flight that was written; `flushed` is what sending it returned: 0 all, 1 some is left, -1 failed."""
+        self.state = advance(self.state, Event.FLIGHT_SENT)
+        self.flights.append(request)
+        if flushed:
+            self.wants_write = True
+            if flushed < 0:
+                self.lost(self.pgconn.error_message)
+
+    def start_dialogue(self, request: Request, dialogue: Any) -> None:
+        """Leave the pipeline for a generator of `Want`; `request` ends with it. Only when nothing is in flight."""
+        self.state = advance(self.state, Event.DIALOGUE_STARTED)
+        self.dialogue = dialogue
+        self.flights.append(request)
+        if not self.pgconn.end_pipeline():
+            self.lost(self.pgconn.error_message)
+            return
+        self._advance_dialogue(0)
+
+    def _write_queued(self) -> None:
+        """Write what may go now: all that is queued, up to a request that holds the others back."""
+        while self.queue and self.gate_open:
+            self._write(self.queue.popleft())
+
+    def describe(self, statement: Statement, described: PGresult) -> None:
+        """Take the server's description of a statement it has parsed: from now on it can be executed."""
+        statement.parameter_oids = described.parameter_oids()
+        statement.columns = described.columns()
+        statement.parameter_plan = self.registry.parameter_plan(statement.parameter_oids)
+        statement.result_plan = self.registry.result_plan(statement.columns)
+        statement.state = "ready"
+        self._close_evicted()
+
+    def _close_evicted(self) -> None:
+        if self.flights or self.transaction_status is TransactionStatus.INERROR:
+            # Closing would fail in an aborted transaction; there will be another occasion.
+            return
+        for statement in self.statements.evicted():
+            closing = CloseStatement(statement)
+            closing.silent = True
+            self.queue.append(closing)
+
+    # Answers
+
+    def pump(self, ready: int) -> None:
+        """Go on with what the socket allows: `ready` has bit 1 if it is readable, bit 2 if writable."""
+        if self.dialogue is not None:
+            self._advance_dialogue(ready)
+            return
+        self.has_more = False
+        for _ in range(PUMPS_PER_TURN):
+            if self.state is State.CLOSED:
+                return
+            flags, results = self.pgconn.pump(len(self.flights), bool(ready & 1))
+            self.wants_write = bool(flags & WANT_WRITE)
+            for status, result in results:
+                if result is None:
+                    self._land()
+                else:
+                    self.flights[0].receive(self, status, result)
+            if flags & ~WANT_WRITE:
+                self._attend(flags)
+            if self.state is State.CLOSED or self.dialogue is not None:
+                return
+            if self.flights and not self.wants_write:
+                self.flights[-1].more(self)
+            if not flags & MORE:
+                return
+            ready = 0
+        self.has_more = True
+
+    def _attend(self, flags: int) -> None:
+        """What a pump flags besides results."""
+        if flags & NOTIFY:
+            for notification in self.pgconn.take_notifications():
+                if self.on_notification is not None:
+                    self.on_notification(notification)
+        if flags & COPY:
+            self.lost("COPY can't run in a pipeline: use the COPY methods")
+        elif flags & BROKEN:
+            self.lost(self.pgconn.error_message)
+
+    def _land(self) -> None:
+        """The Sync of the oldest flight was read."""
+        request = self.flights.popleft()
+        if not self.flights and self.state is State.FLYING:
+            self.state = advance(self.state, Event.ALL_LANDED)
+        if request.abandoned or self._has_ended(request):
+            if not request.done:
+                request.finish()
+            if request.holds_followers:
+                self._open_gate()
+        elif self.state is State.DRAINING:
+            # It goes on when the cancel request, meant for another, can't hit it any more.
+            if request not in self.retries:
+                self.retries.append(request)
+        elif request not in self.retries:
+            # Its next flight goes before everything queued: the gate is still shut for the others.
+            self._write_again(request)
+        if self.state is State.DRAINING:
+            self._end_draining()
+        elif self.state is State.READY and self.retries:
+            self._write_again(self.retries.popleft())
+        elif self.queue and self.gate_open:
+            self._write_queued()
+
+    def _has_ended(self, request: Request) -> bool:
+        try:
+            return request.land(self)
+        except Exception as error:
+            # What can't be made of an answer is its caller's error, never its neighbours'.
+            request.fail(error)
+            return True
+
+    def _write_again(self, request: Request) -> None:
+        request.holds_followers = False
+        self._write(request)
+        if not request.holds_followers or request.done:
+            self._open_gate()
+
+    def _open_gate(self) -> None:
+        self.gate_open = (
+            self.state in (State.READY, State.FLYING)
+            and not self.retries
+            and not any(flight.holds_followers for flight in self.flights)
+        )
+
+    def retry_when_quiet(self, request: Request) -> None:
+        """Write `request` again once nothing is in flight, before everything queued."""
+        self.retries.append(request)
+        self.gate_open = False
+
+    def _advance_dialogue(self, ready: int) -> None:
+        request = self.flights[0]
+        try:
+            want = self.dialogue.send(ready or None)
+        except StopIteration as ended:
+            self._end_dialogue(request, ended.value, None)
+        except exceptions.ConnectionClosedError as error:
+            self.lost(str(error))
+        except Exception as error:
+            self._end_dialogue(request, None, error)
+        else:
+            self.wants_write = bool(want & 2)
+
+    def _end_dialogue(self, request: Any, value: Any, error: Exception | None) -> None:
+        self.dialogue = None
+        self.wants_write = False
+        self.flights.popleft()
+        if not self.pgconn.begin_pipeline():
+            self.lost(self.pgconn.error_message)
+        if not request.done:
+            if error is not None:
+                request.fail(error)
+            else:
+                request.value = value
+                request.finish()
+        if self.state is State.DRAINING:
+            self._end_draining()
+        elif self.state is State.DIALOGUE:
+            self.state = advance(self.state, Event.DIALOGUE_ENDED)
+            self._open_gate()
+            self._write_queued()
+
+    # Cancelling
+
+    def abandon(self, request: Request) -> None:
+        """Nobody waits for `request` any more: its answer will be dropped.
+
+        If it wasn't written it is forgotten. Otherwise nothing new is written before it has landed, so that its
+        neighbours get out of a cancel request's way.
+        """
+        request.abandoned = True
+        for waiting in (self.queue, self.retries):
+            if request in waiting:
+                waiting.remove(request)
+                request.finish()
+                self._open_gate()
+                self._write_queued()
+                return
+        if request in self.flights:
+            self.gate_open = False
+            request.holds_followers = True
+
+    def runs_alone(self, request: Request) -> bool:
+        """Whether a cancel request can only hit `request`, or nothing."""
+        return all(flight is request or flight.abandoned for flight in self.flights)
+
+    def start_cancel(self) -> None:
+        """The server is being asked to cancel; `cancel_returned` follows in any case."""
+        self.state = advance(self.state, Event.CANCEL_SENT)
+        self.gate_open = False
+        self.cancel_outstanding = True
+
+    def cancel_returned(self) -> None:
+        """The cancel request was taken by the server, or has failed: it can't hit anything any more."""
+        self.cancel_outstanding = False
+        if self.state is State.DRAINING:
+            self._end_draining()
+
+    def _end_draining(self) -> None:
+        if self.flights or self.cancel_outstanding or self.dialogue is not None:
+            return
+        self.state = advance(self.state, Event.DRAINED)
+        if self.retries:
+            self._write_again(self.retries.popleft())
+        else:
+            self._open_gate()
+        self._write_queued()
+
+    # The end
+
+    def closed_error(self) -> exceptions.ConnectionClosedError:
+        """Why nothing can be sent; nothing was."""
+        reason = self.close_reason
+        if reason is None:
+            error = exceptions.ConnectionClosedError("connection is closed: acquire another one from the pool")
+        else:
+            error = exceptions.ConnectionLostError(f"connection is lost: {reason}")
+        error.safe_to_retry = True
+        return error
+
+    def lost(self, reason: str) -> None:
+        """The connection is of no use any more: fail everything in it."""
+        if self.state is State.CLOSED:
+            return
+        notices = self.pgconn.take_notices()
+        fatal = next((n for n in reversed(notices) if n.get("severity") in ("FATAL", "PANIC")), None)
+        if fatal is not None:
+            # The server said why before it hung up.
+            reason = fatal["message_primary"] or reason
+        self.close_reason = exceptions.ConnectionLostError(reason or "the server closed the connection")
+        if fatal is not None:
+            self.close_reason.sqlstate = fatal["sqlstate"]
+        self._close()
+
+    def close(self) -> None:
+        """Close the connection; what is in it fails."""
+        if self.state is not State.CLOSED:
+            self._close()
+
+    def _close(self) -> None:
+        self.state = advance(self.state, Event.CLOSED)
+        self.gate_open = False
+        self.wants_write = False
+        dialogue, self.dialogue = self.dialogue, None
+        if dialogue is not None:
+            dialogue.close()
+        failed = [*self.flights, *self.retries, *self.queue]
+        self.retries.clear()
+        self.flights.clear()
+        self.queue.clear()
+        for request in failed:
+            error = self.closed_error()
+            error.sqlstate = getattr(self.close_reason, "sqlstate", None)
+            error.safe_to_retry = not request.written
+            error.may_have_committed = request.written
+            request.fail(error)

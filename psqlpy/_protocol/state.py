@@ -1,0 +1,67 @@
+"""What a session may do when: one table, state × event.
+
+Two rules for whoever changes it. Nothing outside this file decides from a state whether an event is legal. And an illegal
+event raises and changes nothing: the connection stays what it was.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class State(Enum):
+    READY = "ready"  # nothing in flight, the transaction status is known
+    FLYING = "flying"  # flights are out: more may follow, in order
+    DIALOGUE = "dialogue"  # outside the pipeline: one simple query or COPY, alone
+    DRAINING = "draining"  # cancelled: nothing is sent until the answers are read and the cancel request has returned
+    CLOSED = "closed"
+
+
+class Event(Enum):
+    FLIGHT_SENT = "a flight is sent"
+    ALL_LANDED = "the last flight's Sync is read"
+    DIALOGUE_STARTED = "a dialogue outside the pipeline starts"
+    DIALOGUE_ENDED = "a dialogue outside the pipeline ends"
+    CANCEL_SENT = "the server is asked to cancel"
+    DRAINED = "a cancelled session is quiet again"
+    CLOSED = "the connection is closed or lost"
+
+
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    State.READY: {
+        Event.FLIGHT_SENT: State.FLYING,
+        Event.DIALOGUE_STARTED: State.DIALOGUE,
+        Event.CLOSED: State.CLOSED,
+    },
+    State.FLYING: {
+        Event.FLIGHT_SENT: State.FLYING,
+        Event.ALL_LANDED: State.READY,
+        Event.CANCEL_SENT: State.DRAINING,
+        Event.CLOSED: State.CLOSED,
+    },
+    State.DIALOGUE: {
+        Event.DIALOGUE_ENDED: State.READY,
+        Event.CANCEL_SENT: State.DRAINING,
+        Event.CLOSED: State.CLOSED,
+    },
+    State.DRAINING: {
+        # Answers go on arriving; only both together, the last one and the cancel request's return, end it.
+        Event.DRAINED: State.READY,
+        Event.CLOSED: State.CLOSED,
+    },
+    State.CLOSED: {
+        Event.CLOSED: State.CLOSED,
+    },
+}
+
+
+class IllegalEvent(RuntimeError):
+    """An event that its state doesn't allow: a mistake in psqlpy, not in its caller."""
+
+
+def advance(state: State, event: Event) -> State:
+    """The state after an event; raises IllegalEvent where the table has none."""
+    after = TRANSITIONS[state].get(event)
+    if after is None:
+        raise IllegalEvent(f"{event.value} while the session is {state.value}")
+    return after

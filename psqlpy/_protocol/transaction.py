@@ -1,0 +1,25 @@
+"""The words of transactions (PostgreSQL manual, "START TRANSACTION", "SAVEPOINT") and how identifiers are quoted."""
+
+from __future__ import annotations
+
+from psqlpy import exceptions
+
+
+def start_transaction(isolation: str | None, variant: str | None, deferrable: bool | None) -> bytes:
+    """START TRANSACTION with its modes; None leaves a mode to the server's default."""
+    words = ["START TRANSACTION"]
+    modes = []
+    if isolation is not None:
+        modes.append(f"ISOLATION LEVEL {isolation}")
+    if variant is not None:
+        modes.append(variant)
+    if deferrable is not None:
+        modes.append("DEFERRABLE" if deferrable else "NOT DEFERRABLE")
+    return " ".join([*words, *modes]).encode()
+
+
+def quote_identifier(name: str) -> bytes:
+    """An identifier that means exactly `name`, whatever is in it (manual, "Identifiers and Key Words")."""
+    if not name or "\0" in name:
+        raise exceptions.ParameterValueError(f"{name!r} can't be the name of anything in PostgreSQL")
+    return b'"' + name.replace('"', '""').encode() + b'"'
