@@ -27,7 +27,7 @@ def backend_of(item: pytest.Item) -> str:
     mark = item.get_closest_marker("backend")
     if mark is not None:
         return str(mark.args[0])
-    return "sync" if "/_sync/" in item.nodeid else "none"
+    return "sync" if "_sync" in item.path.parts else "none"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

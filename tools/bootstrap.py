@@ -72,7 +72,7 @@ def missing_things() -> list[str]:
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         missing.append("headers")
     # Debian keeps ensurepip in a package of its own and leaves venv in place.
-    if importlib.util.find_spec("ensurepip") is None and not VENV_PYTHON.exists():
+    if importlib.util.find_spec("ensurepip") is None and not same_python():
         missing.append("venv")
     try:
         build_ffi.find_libpq()
@@ -147,7 +147,7 @@ def digest(*parts: object) -> str:
 def environment_digest() -> str:
     """Changes when the environment has to be installed again."""
     python = (sys.version, platform.machine(), os.path.realpath(sys.executable), sys.base_prefix)
-    return digest(ROOT, *python, ROOT / "pyproject.toml", ROOT / "setup.py", Path(__file__))
+    return digest(str(ROOT), *python, ROOT / "pyproject.toml", ROOT / "setup.py", Path(__file__))
 
 
 def module_digest() -> str:

@@ -23,7 +23,7 @@ def checks() -> dict[str, list[str]]:
     found = {
         "mypy --strict": [PYTHON, "-m", "mypy"],
         "C module with -Werror": [PYTHON, "build_ffi.py", "--check"],
-        "import-linter": [PYTHON, "-c", "from importlinter.cli import lint_imports_command as run; run()"],
+        "import-linter": [str(BIN / "lint-imports"), "--no-logo"],
         "ruff check": [PYTHON, "-m", "ruff", "check", "--quiet", "."],
         "ruff format": [PYTHON, "-m", "ruff", "format", "--check", "--quiet", "."],
         "codespell": [PYTHON, "-m", "codespell_lib"],

@@ -162,6 +162,20 @@ def test_a_second_run_changes_nothing(root: Path) -> None:
     assert make_sync.write(root) == []
 
 
+def test_code_in_messages_and_docstrings(root: Path) -> None:
+    source = """
+    def f() -> str:
+        '''Call `await pool.connection()`, or
+        `async with pool.acquire() as connection`.'''
+        return "write `async with pool.acquire()`, or `await f(await g())`"
+    """
+    put(root, "psqlpy/_async/text.py", source)
+    make_sync.write(root)
+    mirror = read(root, "psqlpy/_sync/text.py")
+    assert '"""Call `pool.connection()`, or\n    `with pool.acquire() as connection`."""' in mirror
+    assert '"write `with pool.acquire()`, or `f(g())`"' in mirror
+
+
 def test_files_in_directories(root: Path) -> None:
     put(root, "psqlpy/_async/deep/er.py", "async def f() -> None: ...\n")
     make_sync.write(root)
@@ -283,7 +297,7 @@ REFUSED = {
     ),
     "awaits in a docstring": ('def f():\n    """It awaits x."""\n', 2, "`awaits` survives"),
     "async with in a message": ("x = 1\ny = 'use async with'\n", 2, "`async` survives"),
-    "a comment": ("x = 1  # the event loop\n", 1, "`event loop` survives"),
+    "a comment": ("x = 1  # asyncio's\n", 1, "`asyncio` survives"),
     "a quoted annotation": ("x = 1\ny: 'list[AsyncIterator[int]]'\n", 2, "`AsyncIterator` survives"),
     "__await__": ("class A:\n    def __await__(self): ...\n", 2, "`__await__` survives"),
     "Awaitable": ("from collections.abc import Awaitable\n", 1, "`Awaitable` survives"),
