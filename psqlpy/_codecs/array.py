@@ -11,7 +11,7 @@ from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack
 from psqlpy._codecs.plan import dump
 from psqlpy._codecs.text import dump_text
 from psqlpy._codecs.text import dump_unknown as dump_scalar
@@ -40,6 +40,7 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
             raise TypeError
         return _dump(value, element, registry)
 
+    fast = None if element.pack_item is None else _flat_packer(element.pack_item, element.oid)
     return Codec(
         oid,
         f"{element.name}[]",
@@ -47,9 +48,23 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
         convert=None if convert is None else _nested(convert),
         from_text=lambda text: parse(text, element.from_text, element.delimiter),
         dump=dump_array,
+        fast=fast,
         element_kind=element.kind or 0,
         element_oid=element.oid,
     )
+
+
+def _flat_packer(pack_item: Callable[[Any], bytes], element_oid: int) -> Callable[[Any], bytes]:
+    """Pack one dimension of usual values; raises for everything else."""
+
+    def pack_flat(values: Any) -> bytes:
+        if type(values) is not list or not values:
+            raise TypeError
+        items = [_NULL if value is None else pack_item(value) for value in values]
+        head = _pack_header(1, None in values, element_oid) + _pack_dimension(len(values), 1)
+        return pack(BINARY, head + b"".join(items))
+
+    return pack_flat
 
 
 def unknown_dumper(registry: Registry) -> Callable[[Any], Dumped]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, Codec, Dumped, pack
+from psqlpy._codecs.codec import BINARY, Codec, Dumped
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -27,9 +27,5 @@ def _dump(value: Any) -> Dumped:
     raise TypeError
 
 
-def _pack(value: Any) -> bytes:
-    return pack(*_dump(value))
-
-
 def register(registry: Registry) -> None:
-    registry.add(Codec(oids.BYTEA, "bytea", kind=Kind.BYTES, from_text=_from_text, dump=_dump, fast=_pack))
+    registry.add(Codec(oids.BYTEA, "bytea", kind=Kind.BYTES, from_text=_from_text, dump=_dump))

@@ -16,6 +16,7 @@ BINARY = 1
 Dumped = tuple[int, bytes | None]
 
 _pack_head = Struct("=ii").pack
+_pack_length = Struct(">i").pack
 _SHORT_TEXT_HEADS = tuple(_pack_head(length, TEXT) for length in range(256))
 
 NULL = _pack_head(-1, TEXT) + b"\0"
@@ -31,6 +32,7 @@ class Codec:
     dump: what to send for a Python value that is neither None nor a str. Raises TypeError if no
         value of that Python type fits, ValueError or OverflowError if this one doesn't.
     fast: makes the packed parameter for the usual values at once, and may raise anything for others.
+    pack_item: the same for one element of an array: its int32 length and its bytes in binary.
     textual: text and binary format are the same bytes.
     delimiter: between the elements of an array in text.
     element_kind, element_oid: of an array type.
@@ -48,6 +50,7 @@ class Codec:
         "kind",
         "name",
         "oid",
+        "pack_item",
         "textual",
     )
 
@@ -62,6 +65,7 @@ class Codec:
         from_text: Callable[[str], Any] | None = None,
         dump: Callable[[Any], Dumped],
         fast: Callable[[Any], bytes] | None = None,
+        pack_item: Callable[[Any], bytes] | None = None,
         textual: bool = False,
         element_kind: int = 0,
         element_oid: int = 0,
@@ -75,6 +79,7 @@ class Codec:
         self.from_text = from_text
         self.dump = dump
         self.fast = fast
+        self.pack_item = pack_item
         self.textual = textual
         self.element_kind = element_kind
         self.element_oid = element_oid
@@ -116,6 +121,21 @@ def text_bytes(value: str) -> bytes:
     if b"\0" in data:
         raise ValueError("text with a NUL character can't be stored in PostgreSQL")
     return data
+
+
+def pack_text_item(value: str) -> bytes:
+    """Pack a str as an element of an array. Raises what pack_text does."""
+    data = str.encode(value)
+    if b"\0" in data:
+        raise ValueError("text with a NUL character can't be stored in PostgreSQL")
+    return _pack_length(len(data)) + data
+
+
+def item_packer(format: str) -> Callable[[Any], bytes]:
+    """Make the packer of numbers as elements of arrays. `format` is one letter of struct's."""
+    size = Struct(">" + format).size
+    pack_both = Struct(">i" + format).pack
+    return lambda value: pack_both(size, value)
 
 
 def packer(format: str) -> Callable[[Any], bytes]:

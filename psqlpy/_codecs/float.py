@@ -7,7 +7,7 @@ from struct import Struct, error
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, Codec, Dumped, packer
+from psqlpy._codecs.codec import BINARY, Codec, Dumped, item_packer, packer
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -33,4 +33,14 @@ def register(registry: Registry) -> None:
         (oids.FLOAT4, "float4", Kind.FLOAT4, "f"),
         (oids.FLOAT8, "float8", Kind.FLOAT8, "d"),
     ):
-        registry.add(Codec(oid, name, kind=kind, from_text=float, dump=_dumper(letter), fast=packer(letter)))
+        registry.add(
+            Codec(
+                oid,
+                name,
+                kind=kind,
+                from_text=float,
+                dump=_dumper(letter),
+                fast=packer(letter),
+                pack_item=item_packer(letter),
+            )
+        )

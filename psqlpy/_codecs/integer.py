@@ -7,7 +7,7 @@ from struct import Struct, error
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, packer
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, item_packer, packer
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -59,6 +59,14 @@ def register(registry: Registry) -> None:
         from_text = money_from_text if oid == oids.MONEY else int
         dump = _dumper(letter, low, high)
         registry.add(
-            Codec(oid, oids.TYPES[oid][0], kind=kind, from_text=from_text, dump=dump, fast=packer(letter))
+            Codec(
+                oid,
+                oids.TYPES[oid][0],
+                kind=kind,
+                from_text=from_text,
+                dump=dump,
+                fast=packer(letter),
+                pack_item=item_packer(letter),
+            )
         )
     registry.add(Codec(oids.XID8, "xid8", kind=Kind.UINT8, from_text=int, dump=_dump_xid8))

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, Codec, Dumped, pack
+from psqlpy._codecs.codec import BINARY, Codec, Dumped
 from psqlpy._codecs.literal import timedelta_fields
 from psqlpy._pq.result import Kind
 
@@ -64,10 +64,6 @@ def _dump(value: Any) -> Dumped:
     return BINARY, _fields_bytes(microseconds, days, 0)
 
 
-def _pack(value: Any) -> bytes:
-    return pack(*_dump(value))
-
-
 def register(registry: Registry) -> None:
     registry.add(
         Codec(
@@ -78,6 +74,5 @@ def register(registry: Registry) -> None:
             convert_column=_convert_column,
             from_text=from_text,
             dump=_dump,
-            fast=_pack,
         )
     )

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import TEXT, Codec, Dumped, pack
+from psqlpy._codecs.codec import TEXT, Codec, Dumped
 from psqlpy._codecs.literal import decimal_literal, float_literal, int_literal
 from psqlpy._pq.result import Kind
 
@@ -27,10 +27,6 @@ def _dump(value: Any) -> Dumped:
     return TEXT, text.encode()
 
 
-def _pack(value: Any) -> bytes:
-    return pack(*_dump(value))
-
-
 def register(registry: Registry) -> None:
     registry.add(
         Codec(
@@ -40,6 +36,5 @@ def register(registry: Registry) -> None:
             convert=Decimal,
             from_text=Decimal,
             dump=_dump,
-            fast=_pack,
         )
     )

@@ -7,7 +7,7 @@ from enum import Enum
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs.codec import NULL, TEXT, Codec, Dumped, Raw, pack, text_bytes
+from psqlpy._codecs.codec import NULL, TEXT, Codec, Dumped, Raw, pack, pack_text, text_bytes
 from psqlpy.exceptions import ParameterTypeError, ParameterValueError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ParameterPlan:
         self.count = len(oids)
         self._codecs = tuple(codecs)
         self._registry = registry
-        self._encoders = tuple(codec.fast or self._slow_encoder(codec) for codec in codecs)
+        self._encoders = tuple(codec.fast or _plain_encoder(codec) for codec in codecs)
 
     def encode(self, parameters: Sequence[Any]) -> bytes:
         """Pack the values of one execution.
@@ -113,9 +113,6 @@ class ParameterPlan:
         if packed:
             yield len(packed), b"".join(packed)
 
-    def _slow_encoder(self, codec: Codec) -> Callable[[Any], bytes]:
-        return lambda value: pack(*dump(codec, value, self._registry))
-
     def _encode_carefully(self, parameters: Sequence[Any]) -> Iterator[bytes]:
         for index, (codec, value) in enumerate(zip(self._codecs, parameters)):  # noqa: B905
             try:
@@ -130,6 +127,12 @@ class ParameterPlan:
             )
         noun = "parameter" if self.count == 1 else "parameters"
         return ParameterValueError(f"the statement takes {self.count} {noun}, {given} given")
+
+
+def _plain_encoder(codec: Codec) -> Callable[[Any], bytes]:
+    """Encode what needs no reduction: everything else raises, as in Codec.fast."""
+    dump_value = codec.dump
+    return lambda value: pack_text(value) if type(value) is str else pack(*dump_value(value))
 
 
 def check_sequence(parameters: object) -> None:

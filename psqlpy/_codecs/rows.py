@@ -17,6 +17,7 @@ _CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
+MakeDict = Callable[..., dict[str, Any]]
 MakeDicts = Callable[[Iterable[tuple[Any, ...]]], list[dict[str, Any]]]
 
 _REASONS = {
@@ -43,7 +44,9 @@ class ResultPlan:
 
     __slots__ = (
         "_codecs",
+        "_decode_row",
         "_decoder",
+        "_make_dict",
         "_make_dicts",
         "_mapped",
         "_used",
@@ -71,6 +74,8 @@ class ResultPlan:
         self._codecs = tuple(codecs)
         self._mapped = tuple(self._mapped_columns())
         self._decoder = RowDecoder([self._c_column(codec) for codec in codecs], format)
+        self._decode_row = self._decoder.row
+        self._make_dict: MakeDict | None = None
         self._make_dicts: MakeDicts | None = None
         self._used = False
 
@@ -89,9 +94,9 @@ class ResultPlan:
     def dicts(self, result: PGresult, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
         """Decode rows as dicts; of columns with the same name the last one wins. Raises as `tuples` does."""
         stop = result.row_count if stop is None else min(stop, result.row_count)
-        make = self._make_dicts or self._dict_maker(stop - start)
         if stop - start == 1:
-            return make((self.row(result, start),))
+            return [self.row_dict(result, start)]
+        make = self._dicts_maker(stop - start)
         rows: list[dict[str, Any]] = []
         while start < stop:
             count, chunk = self._chunk(result, start, stop)
@@ -101,11 +106,15 @@ class ResultPlan:
 
     def row(self, result: PGresult, row: int = 0) -> tuple[Any, ...]:
         """Decode one row as a tuple."""
-        flags, values = self._decoder.row(result, row)
+        flags, values = self._decode_row(result, row)
+        if flags >= HAS_DEFERRED or self._mapped:
+            return self._completed(flags, values, result, row)
+        return values
+
+    def _completed(self, flags: int, values: tuple[Any, ...], result: PGresult, row: int) -> tuple[Any, ...]:
+        """What C couldn't make of a row."""
         if flags & HAS_DEFERRED:
             return tuple([self.value(result, row, column) for column in range(len(values))])
-        if not self._mapped:
-            return values
         changed = list(values)
         try:
             for column, convert, _ in self._mapped:
@@ -118,8 +127,12 @@ class ResultPlan:
 
     def row_dict(self, result: PGresult, row: int = 0) -> dict[str, Any]:
         """Decode one row as a dict."""
-        make = self._make_dicts or self._dict_maker(1)
-        return make((self.row(result, row),))[0]
+        flags, values = self._decode_row(result, row)
+        if flags >= HAS_DEFERRED or self._mapped:
+            values = self._completed(flags, values, result, row)
+        if self._make_dict is not None:
+            return self._make_dict(*values)
+        return self._dicts_maker(1)((values,))[0]
 
     def value(self, result: PGresult, row: int, column: int) -> Any:
         """Decode one cell. Raises DataError if it can't be decoded, IndexError if it isn't there."""
@@ -173,9 +186,10 @@ class ResultPlan:
                 chunk[index] = [self.value(result, row, index) for row in range(start, start + count)]
         return count, zip(*chunk)  # noqa: B905  (as long as one another)
 
-    def _dict_maker(self, row_count: int) -> MakeDicts:
-        if self._used or row_count >= _ROWS_WORTH_COMPILING:
-            self._make_dicts = _compile_dict_maker(self.names)
+    def _dicts_maker(self, row_count: int) -> MakeDicts:
+        if self._make_dicts is None and (self._used or row_count >= _ROWS_WORTH_COMPILING):
+            self._make_dict, self._make_dicts = _compile_dict_makers(self.names)
+        if self._make_dicts is not None:
             return self._make_dicts
         self._used = row_count > 0
         names = self.names
@@ -196,10 +210,10 @@ def _convert_column(mapped: _Mapped, values: list[Any], has_nulls: bool) -> list
     return list(map(convert, values) if mapped.convert_column is None else mapped.convert_column(values))
 
 
-def _compile_dict_maker(names: tuple[str, ...]) -> MakeDicts:
-    """A function with the names written into it makes a dict in half the time of dict(zip(names, row))."""
+def _compile_dict_makers(names: tuple[str, ...]) -> tuple[MakeDict, MakeDicts]:
+    """Functions with the names written into them make a dict in half the time of dict(zip(names, row))."""
     variables = "".join(f"v{index}," for index in range(len(names)))
     items = ", ".join(f"{name!r}: v{index}" for index, name in enumerate(names))
-    source = f"lambda rows: [{{{items}}} for ({variables}) in rows]"
-    make: MakeDicts = eval(source, {"__builtins__": {}})
-    return make
+    source = f"(lambda {variables}: {{{items}}}), (lambda rows: [{{{items}}} for ({variables}) in rows])"
+    make_dict, make_dicts = eval(source, {"__builtins__": {}})
+    return make_dict, make_dicts

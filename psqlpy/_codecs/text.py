@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack_text, text_bytes
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack_text, pack_text_item, text_bytes
 from psqlpy._codecs.literal import literal
 from psqlpy._pq.result import Kind
 
@@ -49,7 +49,15 @@ def _none(text: str) -> None:
 def register(registry: Registry) -> None:
     for oid in _TEXTUAL:
         registry.add(
-            Codec(oid, oids.TYPES[oid][0], kind=Kind.TEXT, dump=dump_text, fast=pack_text, textual=True)
+            Codec(
+                oid,
+                oids.TYPES[oid][0],
+                kind=Kind.TEXT,
+                dump=dump_text,
+                fast=pack_text,
+                pack_item=pack_text_item,
+                textual=True,
+            )
         )
     registry.add(
         Codec(oids.CHAR, "char", kind=Kind.CHAR, from_text=_char_from_text, dump=dump_text, fast=pack_text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, Codec, Dumped, pack
+from psqlpy._codecs.codec import BINARY, Codec, Dumped
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -19,16 +19,10 @@ def _dump(value: Any) -> Dumped:
     raise TypeError
 
 
-def _pack(value: Any) -> bytes:
-    return pack(*_dump(value))
-
-
 def register(registry: Registry, as_object: bool = False) -> None:
     convert = None
     if as_object:
         from uuid import UUID
 
         convert = UUID
-    registry.add(
-        Codec(oids.UUID, "uuid", kind=Kind.UUID, convert=convert, from_text=convert, dump=_dump, fast=_pack)
-    )
+    registry.add(Codec(oids.UUID, "uuid", kind=Kind.UUID, convert=convert, from_text=convert, dump=_dump))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from marshal import loads
 from typing import Any
 
@@ -26,6 +26,8 @@ _FIELDS = (
     ("source_function", Diagnostic.SOURCE_FUNCTION),
 )
 _FIELD_CODES = tuple((name, int(code)) for name, code in _FIELDS)
+
+_row_count = lib.PQntuples
 
 
 def text(pointer: Any) -> str | None:
@@ -58,7 +60,8 @@ class PGresult:
 
     @property
     def row_count(self) -> int:
-        return int(lib.PQntuples(self.pointer))
+        count: int = _row_count(self.pointer)
+        return count
 
     @property
     def column_count(self) -> int:
@@ -113,25 +116,6 @@ class PGresult:
         return diagnostics(self.pointer)
 
 
-class _Buffer:
-    """What one decoding call writes into. `view` may be loaded as it is: marshal ignores what follows the stream."""
-
-    __slots__ = ("data", "pointer", "view")
-
-    def __init__(self, capacity: int) -> None:
-        self.data = ffi.new("char[]", capacity)
-        self.view = ffi.buffer(self.data)
-        self.pointer = ffi.new("psq_decode_buffer *", {"data": self.data, "capacity": capacity})
-
-
-_BUFFER_SIZE = 1 << 20
-_LARGEST_BUFFER = 1 << 33
-_buffers: list[_Buffer] = []  # free ones: as many as ever were in use at once. pop and append are atomic
-_NO_ROOM: int = lib.PSQ_DECODE_NO_ROOM  # this and above: failures
-_decode_row = lib.psq_decode_row
-_decode_rows = lib.psq_decode_rows
-
-
 class Kind:
     """What the cells of a column are in binary, and what C makes of them: decode.h."""
 
@@ -170,75 +154,102 @@ class Cell:
 HAS_NULLS: int = lib.PSQ_NULLS
 HAS_DEFERRED: int = lib.PSQ_DEFERRED
 
+_NO_ROOM: int = lib.PSQ_DECODE_NO_ROOM  # this and above: failures
+_BUFFER_SIZE = 1 << 20
+_LARGEST_BUFFER = 1 << 33
+
+# What one decoding call writes into: the C struct, and all of its data for marshal, which ignores what follows the
+# stream, and which keeps it alive. Free ones wait here, as many as ever were in use at once; pop and append are atomic.
+_Buffer = tuple[Any, Any]
+_buffers: list[_Buffer] = []
+
+
+def _make_buffer(capacity: int) -> _Buffer:
+    data = ffi.new("char[]", capacity)
+    pointer = ffi.new("psq_decode_buffer *", {"data": data, "capacity": capacity})
+    return pointer, ffi.buffer(data)
+
 
 class RowDecoder:
     """Makes Python objects of results whose columns are of the given (kind, element kind, element oid).
 
     Cells that C doesn't decode are Ellipsis in rows and columns, and their column's flags have HAS_DEFERRED.
+    `row(result, row)` decodes one row: all columns' flags, and a tuple.
     """
 
-    __slots__ = ("_columns", "_plan", "count")
+    __slots__ = ("_columns", "_plan", "count", "row")
 
     def __init__(self, columns: Sequence[tuple[int, int, int]], format: int) -> None:
         self.count = len(columns)
         self._columns = ffi.new("psq_decode_column[]", list(columns))
         self._plan = ffi.new("psq_decode_plan *", (format, self.count, self._columns))
+        self.row = self._row_function()
 
-    def row(self, result: PGresult, row: int) -> tuple[int, tuple[Any, ...]]:
-        """All columns' flags and the values of one row."""
-        try:
-            buffer = _buffers.pop()
-        except IndexError:
-            buffer = _Buffer(_BUFFER_SIZE)
-        flags = _decode_row(result.pointer, self._plan, row, buffer.pointer)
-        if flags < _NO_ROOM:
-            values = loads(buffer.view)
-        _buffers.append(buffer)
-        if flags >= _NO_ROOM:
-            flags, large = self._again(_decode_row, flags, result, row)
-            values = loads(large.view)
-        return flags, values
+    def _row_function(self) -> Callable[[PGresult, int], tuple[int, tuple[Any, ...]]]:
+        """The hottest path of the driver: a closure has no attributes to look up."""
+        take, give, decode, plan = _buffers.pop, _buffers.append, lib.psq_decode_row, self._plan
+
+        def row(result: PGresult, index: int) -> tuple[int, tuple[Any, ...]]:
+            try:
+                buffer = take()
+            except IndexError:
+                buffer = _make_buffer(_BUFFER_SIZE)
+            pointer, view = buffer
+            flags = decode(result.pointer, plan, index, pointer)
+            if flags >= _NO_ROOM:
+                give(buffer)
+                flags, (_, view) = _decode_larger(decode, flags, result, plan, index)
+                return flags, loads(view)
+            values = loads(view)
+            give(buffer)
+            return flags, values
+
+        return row
 
     def rows(self, result: PGresult, start: int, stop: int, by_column: bool) -> tuple[int, Any, bytes]:
         """Decode as many rows as fit: their number, a list of rows or of columns, and each column's flags."""
         try:
             buffer = _buffers.pop()
         except IndexError:
-            buffer = _Buffer(_BUFFER_SIZE)
-        flags = _decode_rows(result.pointer, self._plan, start, stop, by_column, buffer.pointer)
-        if flags < _NO_ROOM:
-            decoded = self._taken(flags, buffer)
-        _buffers.append(buffer)
+            buffer = _make_buffer(_BUFFER_SIZE)
+        flags = lib.psq_decode_rows(result.pointer, self._plan, start, stop, by_column, buffer[0])
         if flags >= _NO_ROOM:
-            decoded = self._taken(*self._again(_decode_rows, flags, result, start, stop, by_column))
+            _buffers.append(buffer)
+            return self._taken(
+                *_decode_larger(lib.psq_decode_rows, flags, result, self._plan, start, stop, by_column)
+            )
+        decoded = self._taken(flags, buffer)
+        _buffers.append(buffer)
         return decoded
 
     def _taken(self, flags: int, buffer: _Buffer) -> tuple[int, Any, bytes]:
-        column_flags = bytes(ffi.buffer(buffer.pointer.column_flags, self.count)) if flags else b""
-        return buffer.pointer.row_count, loads(buffer.view), column_flags
+        pointer, view = buffer
+        column_flags = bytes(ffi.buffer(pointer.column_flags, self.count)) if flags else b""
+        return pointer.row_count, loads(view), column_flags
 
     def cell(self, result: PGresult, row: int, column: int) -> tuple[int, Any]:
-        """One cell of any size: a PSQ_CELL_ reason and, if that is 0, the value."""
+        """One cell of any size: a reason of class Cell and, if that is DECODED, the value."""
         capacity = 64 + 8 * lib.PQgetlength(result.pointer, row, column)
         while True:
-            buffer = _Buffer(capacity)
-            reason = lib.psq_decode_cell(result.pointer, self._plan, row, column, buffer.pointer)
+            pointer, view = _make_buffer(capacity)
+            reason = lib.psq_decode_cell(result.pointer, self._plan, row, column, pointer)
             if reason == lib.PSQ_CELL_MISMATCH:
                 raise _mismatch()
             if reason != lib.PSQ_CELL_NO_ROOM:
-                return reason, None if reason else loads(buffer.view)
+                return reason, None if reason else loads(view)
             capacity *= 8
 
-    def _again(self, decode: Any, flags: int, result: PGresult, *span: int) -> tuple[int, _Buffer]:
-        """Repeat a failed call with larger buffers, which aren't kept."""
-        capacity = _BUFFER_SIZE
-        while flags == _NO_ROOM and capacity < _LARGEST_BUFFER:
-            capacity *= 4
-            buffer = _Buffer(capacity)
-            flags = decode(result.pointer, self._plan, *span, buffer.pointer)
-        if flags >= _NO_ROOM:
-            raise _mismatch()
-        return flags, buffer
+
+def _decode_larger(decode: Any, flags: int, result: PGresult, plan: Any, *span: int) -> tuple[int, _Buffer]:
+    """Repeat a call that failed with larger buffers, which aren't kept."""
+    capacity = _BUFFER_SIZE
+    while flags == _NO_ROOM and capacity < _LARGEST_BUFFER:
+        capacity *= 4
+        buffer = _make_buffer(capacity)
+        flags = decode(result.pointer, plan, *span, buffer[0])
+    if flags >= _NO_ROOM:
+        raise _mismatch()
+    return flags, buffer
 
 
 def _mismatch() -> InternalError:
