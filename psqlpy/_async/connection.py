@@ -10,7 +10,7 @@ from psqlpy import exceptions
 from psqlpy._async.executor import Executor, deadline_after
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant
-from psqlpy._io.awaitables import AsyncBlock
+from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from psqlpy._protocol.unprepared import Descriptions
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
-_UNRETURNED = "a connection was not given back: use `async with pool.acquire()`, or call close()"
+_UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncBlock, Executor):
+class Connection(AsyncConnectionBlock, Executor):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -31,8 +31,6 @@ class Connection(AsyncBlock, Executor):
     """
 
     __slots__ = ("__weakref__", "_begin", "_link", "_pool", "_returned", "depth")
-
-    _awaited = "a connection can't be awaited: write `async with pool.acquire() as connection`, or `await pool.connection()`"
 
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
         self._pool = pool
@@ -209,7 +207,7 @@ class Connection(AsyncBlock, Executor):
     def _closed_error(self) -> exceptions.ConnectionClosedError:
         if not self._returned:
             return exceptions.ConnectionClosedError(
-                "connection is not acquired yet: write `async with pool.acquire() as connection`"
+                "connection is not acquired yet: pool.acquire() gives one for a block, pool.connection() at once"
             )
         return exceptions.ConnectionClosedError(
             "connection is returned to the pool: acquire another one from the pool"

@@ -21,7 +21,7 @@ from psqlpy._config import (
     SslMode,
     TargetSessionAttrs,
 )
-from psqlpy._io.awaitables import AsyncCall, AsyncPoolBlock, async_call
+from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
 from psqlpy._io.links import AsyncLink, async_connect
 from psqlpy._io.primitives import AsyncWake, Lock, async_sleep, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class ConnectionPool(AsyncPoolBlock):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
-    It belongs to no event loop and no thread: made once, for example at import, it may be used under several loops
-    one after the other, and in several threads at once. The parameters are described in docs/connection-pool.md.
+    It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
+    and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call, `acquire_timeout` bounds the wait for a connection; both in seconds, None
     waits.
     """
@@ -131,7 +131,7 @@ class ConnectionPool(AsyncPoolBlock):
     # Acquiring
 
     def connection(self) -> AsyncCall[Connection]:
-        """Get a connection: `connection = await pool.connection()`, or as a block with `async with`.
+        """Get a connection, to be closed by its user, or as a block.
 
         Waits while all are in use, at most for `acquire_timeout`. Raises BaseConnectionPoolError if the pool is closed
         or connecting fails, PoolTimeoutError, ConnectTimeoutError.
@@ -142,7 +142,7 @@ class ConnectionPool(AsyncPoolBlock):
         return Connection(self, await self.take_link(None))
 
     def acquire(self) -> Connection:
-        """Get a connection for one block: `async with pool.acquire() as connection`; waits when the block is entered."""
+        """Get a connection for one block; waits when the block is entered."""
         return Connection(self, None)
 
     async def take_link(self, deadline: float | None) -> AsyncLink:
@@ -252,7 +252,7 @@ class ConnectionPool(AsyncPoolBlock):
         self._act(outcome)
 
     def _reset(self, link: AsyncLink) -> None:
-        """Write what undoes its user's traces; the answer is read by the next one, or by the event loop."""
+        """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""
         if not link.is_closed:
             link.session.on_notification = None
             everything = self._config.recycling is ConnRecyclingMethod.Clean
@@ -265,7 +265,7 @@ class ConnectionPool(AsyncPoolBlock):
         link.soon(self._collect)
 
     def _collect(self) -> None:
-        """Give back what was dropped, and what no event loop will finish cleaning; unless somebody is at it."""
+        """Give back what was dropped, and what nobody will finish cleaning; unless somebody is at it."""
         if not self._lock.acquire(blocking=False):
             # Whoever holds it comes by here afterwards, or its next call does.
             return
@@ -289,7 +289,7 @@ class ConnectionPool(AsyncPoolBlock):
             return
         for ticket in outcome.wake:
             if not ticket.wake():
-                # Its event loop has ended while it waited: the next one's turn.
+                # Who waited is gone without a word: the next one's turn.
                 with self._lock:
                     passed_on = self._policy.withdraw(ticket)
                 self._act(passed_on)
@@ -321,7 +321,7 @@ class ConnectionPool(AsyncPoolBlock):
     def close(self) -> None:
         """Close the pool: idle connections at once, used ones when they come back; who waits gets an error.
 
-        May be called anywhere, in or outside an event loop, any number of times. Waits for nothing.
+        May be called anywhere, any number of times. Waits for nothing.
         """
         with self._lock:
             outcome = self._policy.close()
@@ -434,7 +434,7 @@ def _nobody() -> bool:
 
 
 def _rank(link: AsyncLink) -> int:
-    """Which idle connection is the best: of this event loop, and with nothing on its way."""
+    """Which idle connection is the best: one that is used here, with nothing on its way."""
     if link.is_held_elsewhere():
         return 2
     return 0 if link.is_at_home() and link.is_quiet else 1

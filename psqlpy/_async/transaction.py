@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._async.executor import Executor
 from psqlpy._config import IsolationLevel, ReadVariant
-from psqlpy._io.awaitables import AsyncBlock
+from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import quote_identifier, start_transaction
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _savepoint_numbers = count(1)
 
 
-class Transaction(AsyncBlock, Executor):
-    """Begun by `async with` or `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
+class Transaction(AsyncTransactionBlock, Executor):
+    """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
     more is rolled back.
@@ -29,7 +29,6 @@ class Transaction(AsyncBlock, Executor):
 
     __slots__ = ("__weakref__", "_begin", "_connection", "_level", "_names", "_state")
 
-    _awaited = "a transaction can't be awaited: write `async with connection.transaction() as transaction`"
     _family = exceptions.TransactionExecuteError
 
     def __init__(
@@ -222,7 +221,7 @@ class Transaction(AsyncBlock, Executor):
     def _check(self) -> Connection:
         if self._state == "new":
             raise exceptions.TransactionBeginError(
-                "transaction is not started: call begin(), or write `async with connection.transaction()`"
+                "transaction is not started: use it as a block, or call begin()"
             )
         if self._state == "finished":
             raise self._finished_error()

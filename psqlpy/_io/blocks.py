@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
 from types import TracebackType
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -44,34 +44,51 @@ class AsyncCall(Coroutine[Any, Any, T], Generic[T]):
 async_call = AsyncCall
 
 
+SyncCall = Annotated[T, "made and returned at once"]
+
+
 def sync_call(value: T) -> T:
     """The value itself."""
     return value
 
 
-class AsyncBlock:
+class _AsyncBlock:
     """Something that is entered with `async with` and can't be awaited; `_awaited` says what to write instead."""
 
     __slots__ = ()
 
-    _awaited = "use it with `async with`"
+    _awaited = ""
 
     def __await__(self) -> Generator[Any, Any, NoReturn]:
         raise TypeError(self._awaited)
 
 
-class SyncBlock:
-    """Something that is entered with `with`."""
+class AsyncConnectionBlock(_AsyncBlock):
+    __slots__ = ()
 
+    _awaited = "a connection can't be awaited: use `async with pool.acquire()`, or `await pool.connection()`"
+
+
+class SyncConnectionBlock:
     __slots__ = ()
 
 
-class AsyncPoolBlock(AsyncBlock):
+class AsyncTransactionBlock(_AsyncBlock):
+    __slots__ = ()
+
+    _awaited = "a transaction can't be awaited: use `async with connection.transaction()`, or `await transaction.begin()`"
+
+
+class SyncTransactionBlock:
+    __slots__ = ()
+
+
+class AsyncPoolBlock(_AsyncBlock):
     """A pool of the asynchronous kind: `with` closes it too, as closing needs no waiting."""
 
     __slots__ = ()
 
-    _awaited = "a pool can't be awaited: write `connection = await pool.connection()`, or await psqlpy.connect(...)"
+    _awaited = "a pool can't be awaited: use `await pool.connection()`; `await psqlpy.connect(...)` is one connection"
 
     def close(self) -> None:
         raise NotImplementedError
@@ -83,7 +100,5 @@ class AsyncPoolBlock(AsyncBlock):
         self.close()
 
 
-class SyncPoolBlock(SyncBlock):
-    """A pool of the synchronous kind."""
-
+class SyncPoolBlock:
     __slots__ = ()

@@ -1,0 +1,48 @@
+"""The synchronous mirror of psqlpy: the same names and results, without an event loop."""
+
+from typing import Any
+
+from psqlpy import exceptions
+from psqlpy._config import (
+    ConnRecyclingMethod,
+    IsolationLevel,
+    LoadBalanceHosts,
+    ReadVariant,
+    SslMode,
+    TargetSessionAttrs,
+)
+from psqlpy._record import Record
+from psqlpy._result import QueryResult, SingleQueryResult
+from psqlpy._status import ConnectionPoolStatus
+from psqlpy._sync.connection import Connection
+from psqlpy._sync.pool import ConnectionPool
+from psqlpy._sync.transaction import Transaction
+from psqlpy.exceptions import Error
+
+__all__ = [
+    "ConnRecyclingMethod",
+    "Connection",
+    "ConnectionPool",
+    "ConnectionPoolStatus",
+    "Error",
+    "IsolationLevel",
+    "LoadBalanceHosts",
+    "QueryResult",
+    "ReadVariant",
+    "Record",
+    "SingleQueryResult",
+    "SslMode",
+    "TargetSessionAttrs",
+    "Transaction",
+    "connect",
+    "connect_pool",
+    "exceptions",
+]
+
+
+def connect(*args: Any, **kwargs: Any) -> ConnectionPool:
+    """Make a pool, with ConnectionPool's parameters."""
+    return ConnectionPool(*args, **kwargs)
+
+
+connect_pool = connect
