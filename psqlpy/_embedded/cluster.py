@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from typing import Any
 
@@ -25,6 +24,7 @@ from psqlpy._embedded.accounts import (
     write_file,
 )
 from psqlpy._embedded.owner import Owner
+from psqlpy._embedded.processes import kill_family
 
 PORT_ATTEMPTS = 10
 PASSWORD_FILE = "psqlpy.password"
@@ -46,18 +46,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def children_of(pid: int) -> list[int]:
-    if sys.platform == "linux":  # where ps may be missing
-        rows = []
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                rows.append((int(name), int(file.read().rpartition(b")")[2].split()[1])))
-    else:
-        table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=False).stdout
-        rows = [(int(line.split()[0]), int(line.split()[1])) for line in table.splitlines()]
-    return [child for child, parent in rows if parent == pid]
-
-
 class Cluster:
     """A server as the owner's configuration asks for it.
 
@@ -69,6 +57,7 @@ class Cluster:
         self._config, self._owner = config, owner
         self._deadline = time.monotonic() + config["timeout"]
         self._home: str | None = config["path"]
+        self._account: Account | None = None
         self._directories: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._serving = False  # whether `_process` is the server, not initdb
@@ -76,7 +65,7 @@ class Cluster:
     def start(self) -> dict[str, Any]:
         """Make and start the server; return what the owner is told about it."""
         config, home = self._config, self._home
-        account = choose_account(home and os.path.join(home, "data"))
+        account = self._account = choose_account(home and os.path.join(home, "data"))
         if home is not None:
             self._open_home(home, account)
         directory, sockets = self._make_directories(account)
@@ -125,7 +114,9 @@ class Cluster:
             if self._home is not None:
                 self._end(signal.SIGINT, FAST_SHUTDOWN_WHEN_ASKED if asked else FAST_SHUTDOWN)
             self._end(signal.SIGQUIT, IMMEDIATE_SHUTDOWN)
-        self._kill()
+        if self._process is not None and self._process.poll() is None:
+            kill_family(self._process.pid, self._account)
+            self._process.wait()
         deadline = time.monotonic() + 1
         while self._directories and time.monotonic() < deadline:  # a killed backend may still write
             shutil.rmtree(self._directories[-1], ignore_errors=True)
@@ -225,15 +216,3 @@ class Cluster:
             self._process.send_signal(how)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-
-    def _kill(self) -> None:
-        """Kill what is left: initdb with its group, or the server with its children (each a session)."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGSTOP)  # no more children from here on
-        for pid in children_of(self._process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()

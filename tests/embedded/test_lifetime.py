@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from psqlpy import embedded
+from psqlpy._embedded import link
 from tests.embedded.processes import (
     ancestors,
     left_of,
@@ -47,16 +49,32 @@ def test_an_owner_that_ends_by_itself_takes_the_server_with_it(how: str) -> None
         assert running.leftovers() == []
 
 
-def test_a_server_that_hangs_is_killed() -> None:
+def shared_memory_of(pid: int) -> list[str]:
+    maps = Path(f"/proc/{pid}/maps")
+    return re.findall(r"/dev/shm/PostgreSQL\.\d+", maps.read_text()) if maps.exists() else []
+
+
+def segments_of(pids: list[int]) -> list[str]:
+    """Return the System V segments that were made by these processes."""
+    table = Path("/proc/sysvipc/shm")
+    rows = [line.split() for line in table.read_text().splitlines()[1:]] if table.exists() else []
+    return [row[1] for row in rows if int(row[4]) in pids]
+
+
+def test_a_server_that_hangs_is_killed_and_its_shared_memory_removed() -> None:
     with owner() as running:
         pids = [running.server["pid"]]
         query = "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         pids += map(int, psql(running.server["dsn"], query).split())
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
+        if sys.platform == "linux":
+            assert segments_of(pids) != []
+        memory = {path for pid in pids for path in shared_memory_of(pid)}
         running.process.kill()
         assert running.leftovers() == []
-        assert left_of(pids, [], within=0) == []
+        assert left_of(pids, list(memory), within=0) == []
+        assert segments_of(pids) == []
 
 
 @pytest.mark.parametrize(
@@ -98,6 +116,24 @@ def test_a_child_of_the_owner_does_not_keep_the_server(kind: str) -> None:
     with owner(then=then) as running:
         assert running.read_line() == "here\n"
         running.process.kill()
+        running.process.wait()
+        assert running.leftovers() == []
+
+
+def test_a_child_does_not_keep_it_either_where_processes_have_no_descriptors(open_path: Path) -> None:
+    """On macOS, and on Linux before 5.3."""
+    script = open_path / "supervisor.py"
+    script.write_text(
+        "import os, runpy\n"
+        "if hasattr(os, 'pidfd_open'): del os.pidfd_open\n"
+        f"runpy.run_path({link._SUPERVISOR!r}, run_name='__main__')\n"
+    )
+    prologue = f"from psqlpy._embedded import link; link._SUPERVISOR = {str(script)!r}\n"
+    then = f"{CHILDREN['forked in C']}\nprint('here', flush=True)\nsys.stdin.read()"
+    with owner(then=then, prologue=prologue) as running:
+        assert running.read_line() == "here\n"
+        running.process.kill()
+        running.process.wait()
         assert running.leftovers() == []
 
 
