@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psqlpy.exceptions import BaseConnectionPoolError, ConnectionPoolConfigurationError, SSLError
 
 INT_MAX = 2**31 - 1
+
+# Linux refuses more, when the socket is opened (net/tcp.h, MAX_TCP_KEEPIDLE and its neighbours).
+_ON_LINUX = sys.platform == "linux"
+MAX_KEEPALIVES_TIME = 32767 if _ON_LINUX else INT_MAX
+MAX_KEEPALIVES_COUNT = 127 if _ON_LINUX else INT_MAX
 
 
 def configuration_error(message: str) -> ConnectionPoolConfigurationError:
@@ -118,11 +124,11 @@ class Given(dict[str, str]):
         if value is not None:
             self[keyword] = check_text(value, parameter or keyword)
 
-    def duration(self, keyword: str, seconds: object, nanoseconds: object, unit: int) -> None:
-        """A time, rounded up to whole units of `unit` nanoseconds."""
+    def duration(self, keyword: str, seconds: object, nanoseconds: object, unit: int, highest: int) -> None:
+        """A time, rounded up to whole units of `unit` nanoseconds, `highest` at most."""
         total = check_time(keyword, seconds, nanoseconds)
         if total is not None:
             rounded = -(-total // unit)
-            if rounded > INT_MAX:
-                raise configuration_error(f"{keyword}_sec must be at most {INT_MAX * unit // 10**9}")
+            if rounded > highest:
+                raise configuration_error(f"{keyword}_sec must be at most {highest * unit // 10**9}")
             self[keyword] = str(rounded)

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from psqlpy._checks import (
     INT_MAX,
+    MAX_KEEPALIVES_COUNT,
+    MAX_KEEPALIVES_TIME,
     Given,
     check_ca_file,
     check_host,
@@ -207,15 +209,23 @@ class PoolConfig:
         timeout = check_time("connect_timeout", connect_timeout_sec, connect_timeout_nanosec)
         if timeout is not None:
             beside["connect_timeout"] = ""  # ours is finer than libpq's whole seconds
-        beside.duration("tcp_user_timeout", tcp_user_timeout_sec, tcp_user_timeout_nanosec, 10**6)
+        beside.duration("tcp_user_timeout", tcp_user_timeout_sec, tcp_user_timeout_nanosec, 10**6, INT_MAX)
         if keepalives is not None:
             if not isinstance(keepalives, bool):
                 raise configuration_error(f"keepalives must be a bool, not {keepalives!r}")
             beside["keepalives"] = "1" if keepalives else "0"
-        beside.duration("keepalives_idle", keepalives_idle_sec, keepalives_idle_nanosec, 10**9)
-        beside.duration("keepalives_interval", keepalives_interval_sec, keepalives_interval_nanosec, 10**9)
+        beside.duration(
+            "keepalives_idle", keepalives_idle_sec, keepalives_idle_nanosec, 10**9, MAX_KEEPALIVES_TIME
+        )
+        beside.duration(
+            "keepalives_interval",
+            keepalives_interval_sec,
+            keepalives_interval_nanosec,
+            10**9,
+            MAX_KEEPALIVES_TIME,
+        )
         if keepalives_retries is not None:
-            count = whole_number(keepalives_retries, "keepalives_retries", 0, INT_MAX)
+            count = whole_number(keepalives_retries, "keepalives_retries", 0, MAX_KEEPALIVES_COUNT)
             beside["keepalives_count"] = str(count)
         if load_balance_hosts is not None:
             balance = LoadBalanceHosts.coerce(load_balance_hosts, "load_balance_hosts")
@@ -296,8 +306,11 @@ def _make_plan(
     parameters = {keyword: value for keyword, value in values.items() if keyword not in _NOT_FOR_LIBPQ}
     parameters["client_encoding"] = "UTF8"
     parameters.setdefault("fallback_application_name", "psqlpy")
-    if values.get("keepalives") != "0":
-        parameters.setdefault("keepalives_idle", _DEFAULT_KEEPALIVES_IDLE)
+    parameters.setdefault("keepalives_idle", _DEFAULT_KEEPALIVES_IDLE)
+    for keyword in ("keepalives_idle", "keepalives_interval", "keepalives_count"):
+        # libpq's manual says that 0 is the system's default; libpq asks the system for 0, which refuses.
+        if parse_integer(parameters, keyword, kind) <= 0:
+            parameters.pop(keyword, None)
     if connect_timeout is None:
         connect_timeout = float(max(0, parse_integer(values, "connect_timeout", kind)))
     return ConnectPlan(

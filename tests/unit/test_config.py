@@ -70,6 +70,8 @@ def test_a_wrong_word_is_refused_with_the_right_ones(value: object) -> None:
         ({"connect_timeout_sec": 1, "connect_timeout_nanosec": "5"}, "connect_timeout_nanosec"),
         ({"tcp_user_timeout_sec": 2147484}, "tcp_user_timeout_sec"),
         ({"keepalives_idle_sec": 2**31}, "keepalives_idle_sec"),
+        ({"keepalives_interval_sec": 2**31 - 1, "keepalives_interval_nanosec": 1}, "keepalives_interval_sec"),
+        ({"keepalives_retries": 2**31}, "keepalives_retries"),
         ({"keepalives": 1}, "keepalives"),
         ({"keepalives_retries": -1}, "keepalives_retries"),
         ({"keepalives_retries": "3"}, "keepalives_retries"),
@@ -290,7 +292,10 @@ def test_keepalives_by_default_and_switched_off() -> None:
     assert make(host="h", keepalives_interval_sec=5).plan.parameters["keepalives_interval"] == "5"
     off = make(host="h", keepalives=False, keepalives_retries=2).plan.parameters
     assert off["keepalives"] == "0"
-    assert "keepalives_idle" not in off
+    system = make(
+        host="h", keepalives_idle_sec=0, keepalives_interval_sec=0, keepalives_retries=0
+    ).plan.parameters
+    assert not [keyword for keyword in system if keyword.startswith("keepalives")]
 
 
 def test_tcp_user_timeout_in_a_dsn_is_milliseconds() -> None:

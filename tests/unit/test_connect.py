@@ -70,6 +70,9 @@ class FakeConn:
         self.finished = False
         self.polls = 0
         self.verbose: list[bool] = []
+        # Who else was open when this one read the server's answer, and so perhaps sent the password.
+        self.rivals: list[FakeConn] = []
+        self.rivals_then: list[FakeConn] | None = None
 
     def set_verbose_errors(self, verbose: bool) -> None:
         self.verbose.append(verbose)
@@ -77,6 +80,8 @@ class FakeConn:
     def poll(self) -> PollingStatus:
         assert not self.finished
         self.polls += 1
+        if self.status is ConnStatus.AWAITING_RESPONSE:
+            self.rivals_then = [conn for conn in self.rivals if conn is not self and not conn.finished]
         self.status, result, self.fd = self.script.pop(0)
         return result
 
@@ -123,6 +128,7 @@ class Stage:
             parameters, self.scripts.pop(0) if self.scripts else script(10 * (len(self.conns) + 1))
         )
         self.conns.append(conn)
+        conn.rivals = self.conns
         return conn
 
     def begin(self) -> None:
@@ -181,6 +187,7 @@ def test_the_loser_is_closed_before_the_winner_is_polled_for_its_answer() -> Non
     polls = slow.polls
     stage.go({120})
     assert slow.finished and slow.polls == polls
+    assert fast.rivals_then == []
     assert stage.wait.fds == {120: READ}
     assert stage.finish({120}) is fast
 
