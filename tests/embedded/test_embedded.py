@@ -219,7 +219,8 @@ def test_it_runs_as_an_existing_user_that_is_not_root() -> None:
     assert users == [Path(name).read_bytes() for name in ("/etc/passwd", "/etc/group")]
 
 
-def test_from_an_environment_closed_to_others(open_path: Path) -> None:
+@pytest.mark.parametrize("readable", [True, False])
+def test_from_an_environment_closed_to_others(readable: bool, open_path: Path) -> None:
     """As root the server runs from a copy, as anybody else from where the package is; no mode changes."""
     closed = open_path / "site packages"
     closed.mkdir(mode=0o700)
@@ -228,7 +229,11 @@ def test_from_an_environment_closed_to_others(open_path: Path) -> None:
         if path.exists():
             shutil.copytree(path, closed / path.name, ignore=shutil.ignore_patterns("include", "*.py"))
     (closed / package.name / "__init__.py").write_text("raise AssertionError('executed')")
-    before = modes(closed / package.name / "pginstall" / "bin" / "postgres", closed / package.name)
+    binary = closed / package.name / "pginstall" / "bin" / "postgres"
+    if not readable:  # as an installation under umask 077 is: files have to be copied, not linked
+        for path in closed.rglob("*"):
+            path.chmod(path.stat().st_mode & 0o700)
+    before = modes(binary, *closed.rglob("*.so"))
     with owner(prologue=f"import sys; sys.path.insert(0, {str(closed)!r})\n") as running:
         assert psql(running.server["dsn"], "CREATE EXTENSION dblink; SELECT 1") == "1"
         command = subprocess.run(
