@@ -44,7 +44,7 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 def pytest_sessionfinish() -> None:
     path = os.environ.get("PSQLPY_RUNNING_TEST")
     if path:
-        Path(path).write_text("after the last test", encoding="utf-8")
+        Path(path).unlink(missing_ok=True)
 
 
 # -- skips

@@ -199,8 +199,9 @@ def same_python() -> bool:
     return answer.stdout.strip() == f"{sys.version} {platform.machine()} {sys.base_prefix}"
 
 
-def make_environment() -> None:
-    if not same_python():
+def make_environment(*, moved: bool) -> None:
+    # Scripts in bin/ hold the path that the environment was made in.
+    if moved or not same_python():
         run(sys.executable, "-m", "venv", "--clear", VENV)
     install = (VENV_PYTHON, "-m", "pip", "install", "--quiet", "--no-cache-dir")
     first = ["setuptools>=77", "cffi>=1.17"]
@@ -213,14 +214,14 @@ def make_environment() -> None:
 
 def set_up() -> None:
     stamp = read_stamp()
-    wanted = {"environment": environment_digest(), "module": module_digest()}
+    wanted = {"root": str(ROOT), "environment": environment_digest(), "module": module_digest()}
     if stamp == wanted and module_exists() and VENV_PYTHON.exists():
         return
     begun = time.monotonic()
     STAMP.unlink(missing_ok=True)
     if stamp.get("environment") != wanted["environment"] or not VENV_PYTHON.exists():
         print("setting up .venv (once; a minute or so) ...", flush=True)
-        make_environment()
+        make_environment(moved=stamp.get("root", str(ROOT)) != str(ROOT))
     # setuptools may leave a module behind that it takes for fresh, so this one is always compiled.
     run(VENV_PYTHON, "build_ffi.py", "--inplace")
     STAMP.write_text(json.dumps(wanted), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Run pytest in a process of its own and name the test in which that process died, should the C code crash.
+"""Run pytest in a process of its own and name the test in which that process died, should the C code crash or hang.
 
-Arguments are pytest's. tests/conftest.py writes the name of the test that is running into $PSQLPY_RUNNING_TEST.
+Arguments are pytest's. tests/reporting.py keeps the name of the test that is running in $PSQLPY_RUNNING_TEST.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ def main() -> int:
                     break
                 except KeyboardInterrupt:
                     pass  # pytest got it too: it ends by itself and says what it has done so far
-        if code >= 0:
+        if code >= 0 and not running.exists():
             return code
-        test = running.read_text(encoding="utf-8") if running.exists() else "before the first test"
-        print(f"\nFAILED {test}: the test process died of {signal.Signals(-code).name}", file=sys.stderr)
-        return 1
+        test = running.read_text(encoding="utf-8") if running.exists() else "outside of any test"
+        cause = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        print(f"\nFAILED {test}: the test process {cause}", file=sys.stderr)
+        return code if code > 0 else 1
 
 
 if __name__ == "__main__":

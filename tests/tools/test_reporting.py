@@ -101,6 +101,13 @@ def test_no_skip_leaves_expected_failures_alone(tmp_path: Path) -> None:
     assert code == 0
 
 
+def test_an_exit_names_the_test(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "import os\ndef test_bad(): os._exit(0)\n")
+    assert code == 1
+    [line] = [line for line in output.splitlines() if line.startswith("FAILED ")]
+    assert line.endswith("test_it.py::test_bad: the test process ended with exit code 0")
+
+
 def test_a_crash_names_the_test(tmp_path: Path) -> None:
     crash = "import os, signal\ndef test_good(): pass\ndef test_bad(): os.kill(os.getpid(), signal.SIGSEGV)\n"
     code, output = run(tmp_path, crash)

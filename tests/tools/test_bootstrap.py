@@ -1,0 +1,137 @@
+"""What the set-up finds missing and says about it, and when it considers its work done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import build_ffi
+from tools import bootstrap
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that steer the set-up are unset, and put back."""
+    for name in ("CC", "PG_CONFIG", "PSQLPY_LIBPQ", "PYTHON"):
+        monkeypatch.setenv(name, "")  # so that a value set by the test's subject is undone
+        monkeypatch.delenv(name)
+
+
+def fake_machine(monkeypatch: pytest.MonkeyPatch, missing: list[str], tools: set[str]) -> None:
+    monkeypatch.setattr(bootstrap, "missing_things", lambda: missing)
+    monkeypatch.setattr(bootstrap, "python_suffix", lambda: "3")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in tools else None)
+    monkeypatch.setattr(sys, "platform", "linux")
+
+
+EVERYTHING = ["compiler", "headers", "venv", "libpq"]
+NAMES = "missing: a C compiler, Python's headers, the module ensurepip, libpq's headers. Install with: "
+
+
+@pytest.mark.parametrize(
+    ("tools", "command"),
+    [
+        ({"apt-get"}, "apt-get install -y gcc python3-dev python3-venv libpq-dev"),
+        ({"dnf"}, "dnf install -y gcc python3-devel python3-libs libpq-devel"),
+        (
+            set(),
+            (
+                "on Debian: apt-get install -y gcc python3-dev python3-venv libpq-dev; "
+                "on Fedora: dnf install -y gcc python3-devel python3-libs libpq-devel; "
+                "on macOS: xcode-select --install; brew install python3 libpq"
+            ),
+        ),
+    ],
+)
+def test_everything_missing_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tools: set[str], command: str
+) -> None:
+    fake_machine(monkeypatch, EVERYTHING, tools)
+    with pytest.raises(SystemExit) as stopped:
+        bootstrap.check_machine()
+    assert stopped.value.code == NAMES + command
+
+
+def test_only_libpq_missing_goes_on_without_tls(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_machine(monkeypatch, ["libpq"], {"apt-get"})
+    bootstrap.check_machine()
+    assert os.environ["PSQLPY_LIBPQ"] == "embedded"
+    output = capsys.readouterr().out
+    assert "has no TLS" in output
+    assert "apt-get install -y libpq-dev" in output
+
+
+def test_nothing_missing_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_machine(monkeypatch, [], set())
+    bootstrap.check_machine()
+    assert capsys.readouterr().out == ""
+    assert "PSQLPY_LIBPQ" not in os.environ
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(build_ffi, "find_libpq", lambda: None)
+    assert bootstrap.missing_things() == ["compiler"]
+
+
+def test_another_compiler_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/clang" if name == "clang" else None)
+    assert bootstrap.find_compiler() == "clang"
+    assert os.environ["CC"] == "clang"
+
+
+def test_no_headers_of_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(build_ffi, "HOMEBREW", ())
+    monkeypatch.setattr(bootstrap, "find_compiler", lambda: "cc")
+    assert bootstrap.missing_things() == ["libpq"]
+
+
+def test_a_wrong_pg_config_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_CONFIG", "/nonexistent/pg_config")
+    with pytest.raises(SystemExit, match=r"PG_CONFIG=/nonexistent/pg_config: no libpq-fe\.h there"):
+        bootstrap.missing_things()
+
+
+def test_without_python_the_shell_names_what_is_missing(tmp_path: Path) -> None:
+    for name in ("sh", "dirname", "uname"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "apt-get").symlink_to(str(shutil.which("true")))
+    done = subprocess.run(
+        [str(tmp_path / "sh"), str(ROOT / "tools/bootstrap.sh")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("missing: python3 (3.10 or newer), a C compiler")
+    assert "apt-get install -y gcc python3 python3-dev python3-venv" in line
+
+
+def test_the_module_is_out_of_date_when_a_source_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / build_ffi.SOURCES, tmp_path / build_ffi.SOURCES)
+    shutil.copy(ROOT / "build_ffi.py", tmp_path)
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    before = bootstrap.module_digest()
+    assert bootstrap.module_digest() == before
+    with open(tmp_path / build_ffi.SOURCES / "pump.c", "a", encoding="utf-8") as source:
+        source.write("\n")
+    changed = bootstrap.module_digest()
+    assert changed != before
+    monkeypatch.setenv("CC", "another")
+    assert bootstrap.module_digest() != changed
