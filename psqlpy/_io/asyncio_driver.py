@@ -10,10 +10,13 @@ import asyncio
 import time
 import weakref
 from asyncio import AbstractEventLoop, Future
+from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
+from sys import modules
 from typing import Any
 
 from psqlpy._io.cancel import Cancellation
+from psqlpy._io.notebook import keep_interruptible
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
@@ -50,8 +53,17 @@ class AsyncioDriver:
         loop.add_reader(self._fd, _on_ready, weakref.ref(self), _READ)
 
     def __del__(self) -> None:
-        if self._fd >= 0:
+        if self._fd < 0:
+            return
+        if not self.loop.is_running() or self.loop is _get_running_loop():
             self.let_go()
+            return
+        # The loop runs in another thread: it lets go itself. The descriptor is the session's, which lives until then.
+        try:
+            self.loop.call_soon_threadsafe(_let_go, self.loop, self._fd, self._writing, self.session)
+        except RuntimeError:
+            # Closed this moment, and everything registered with it gone.
+            pass
 
     @property
     def is_alive(self) -> bool:
@@ -69,6 +81,8 @@ class AsyncioDriver:
                 self._follow()
             future: Future[None] = self.loop.create_future()
             request.wake = lambda: None if future.done() else future.set_result(None)
+            if "ipykernel" in modules:
+                keep_interruptible(self.loop, future)
             if deadline is None:
                 try:
                     await future
@@ -175,10 +189,15 @@ class AsyncioDriver:
         fd, self._fd = self._fd, -1
         if fd < 0 or self.loop.is_closed():
             return
-        self.loop.remove_reader(fd)
-        if self._writing:
-            self._writing = False
-            self.loop.remove_writer(fd)
+        writing, self._writing = self._writing, False
+        _let_go(self.loop, fd, writing, self.session)
+
+
+def _let_go(loop: AbstractEventLoop, fd: int, writing: bool, _session: Session) -> None:
+    """`_session` keeps the descriptor open until this was called."""
+    loop.remove_reader(fd)
+    if writing:
+        loop.remove_writer(fd)
 
 
 async def wait_any(wait: Wait) -> set[int]:
@@ -199,6 +218,8 @@ async def wait_any(wait: Wait) -> set[int]:
     timer = None
     if wait.until is not None:
         timer = loop.call_later(max(0.0, wait.until - time.monotonic()), _wake, future)
+    if "ipykernel" in modules:
+        keep_interruptible(loop, future)
     try:
         await future
     finally:

@@ -9,7 +9,6 @@ import asyncio
 import socket
 import time
 from asyncio import AbstractEventLoop
-from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from psqlpy import exceptions
 from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.primitives import AsyncWake
 from psqlpy._io.resolve import Resolver
+from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.thread_driver import ThreadDriver, drive as drive_in_thread
 from psqlpy._pq.connection import PGconn, look
 from psqlpy._protocol.connect import connect
@@ -80,7 +80,7 @@ class AsyncLink(_Link):
     def run(self, request: Request, deadline: float | None = None) -> Coroutine[Any, Any, None]:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
         driver = self.driver
-        if driver is not None and driver.loop is _get_running_loop():
+        if driver is not None and driver.loop is running_loop():
             return driver.run(request, deadline)
         return self._run_here(request, deadline)
 
@@ -91,7 +91,7 @@ class AsyncLink(_Link):
 
     async def move_here(self) -> None:
         """Leave the event loop the link was used under, and follow its user to the running one."""
-        loop = _get_running_loop()
+        loop = running_loop()
         driver = self.driver
         if driver is not None and driver.loop is loop:
             return
@@ -105,7 +105,8 @@ class AsyncLink(_Link):
         self.driver = _make_driver(self.session, loop)
 
     async def _leave_loop(self, driver: AsyncioDriver | AnyioDriver) -> None:
-        if driver.loop is None or not driver.is_alive:
+        if driver.loop is None or not driver.is_alive or driver.loop is enclosing_loop():
+            # The last: trio runs inside it.
             driver.let_go()
             return
         # It runs in another thread and may be in the middle of a callback of this very connection.
@@ -128,12 +129,12 @@ class AsyncLink(_Link):
 
     def is_at_home(self) -> bool:
         """Whether the running event loop is the one the link was used under last."""
-        return self.driver is not None and self.driver.loop is _get_running_loop()
+        return self.driver is not None and self.driver.loop is running_loop()
 
     def is_held_elsewhere(self) -> bool:
         """Whether another running event loop has it registered."""
         driver = self.driver
-        return driver is not None and driver.loop is not None and driver.loop is not _get_running_loop() and (
+        return driver is not None and driver.loop is not None and driver.loop is not running_loop() and (
             driver.is_alive
         )
 
@@ -169,7 +170,7 @@ class AsyncLink(_Link):
     def close(self) -> None:
         """Close the connection, from any thread; requests in it fail. Waits for nothing."""
         driver = self.driver
-        if isinstance(driver, AsyncioDriver) and driver.is_alive and driver.loop is not _get_running_loop():
+        if isinstance(driver, AsyncioDriver) and driver.is_alive and driver.loop is not enclosing_loop():
             try:
                 driver.loop.call_soon_threadsafe(self._close_here)
             except RuntimeError:
@@ -271,7 +272,7 @@ def _is_proactor(loop: AbstractEventLoop) -> bool:
 
 async def async_drive(dialogue: Any) -> Any:
     """Run a generator of `Wait` under whatever event loop runs."""
-    loop = _get_running_loop()
+    loop = running_loop()
     if loop is not None and not _is_proactor(loop):
         from psqlpy._io.asyncio_driver import drive
     else:

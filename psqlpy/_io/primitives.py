@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from asyncio import Future
-from asyncio.events import _get_running_loop
+from sys import modules
 from typing import Any
+
+from psqlpy._io.notebook import keep_interruptible
+from psqlpy._io.running import running_loop
 
 Lock = threading.Lock
 """Guards the pool's policy; held for a few instructions, never while waiting."""
@@ -21,7 +24,7 @@ class AsyncWake:
 
     def __init__(self) -> None:
         self._announced = False
-        self._loop = _get_running_loop()
+        self._loop = running_loop()
         self._future: Future[None] | None = None
         self._event: Any = None
         self._token: Any = None
@@ -39,7 +42,7 @@ class AsyncWake:
         try:
             if self._loop is None:
                 self._token.run_sync_soon(self._event.set)
-            elif self._loop is _get_running_loop():
+            elif self._loop is running_loop():
                 self._set_future()
             else:
                 self._loop.call_soon_threadsafe(self._set_future)
@@ -66,6 +69,8 @@ class AsyncWake:
                 await self._event.wait()
             return self._announced
         assert self._future is not None
+        if "ipykernel" in modules:
+            keep_interruptible(self._loop, self._future)
         if deadline is None:
             await self._future
             return True

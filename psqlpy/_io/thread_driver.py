@@ -24,7 +24,7 @@ _READ = 1
 _WRITE = 2
 
 # A signal that comes just before poll() doesn't interrupt it: this is how late its handler may run. Milliseconds.
-_LONGEST_POLL = 500
+_LONGEST_POLL = 200
 # While the server is asked to cancel: its answer and the cancel request's return come by different ways. Milliseconds.
 _CANCEL_POLL = 5
 

@@ -1,0 +1,63 @@
+"""Waking the loop of a notebook's kernel, so that its stop button works.
+
+ipykernel (6 and 7) cancels an awaiting cell from a signal handler, with `call_soon`: nothing wakes the loop from its wait
+for sockets, and the interrupt takes effect with whatever happens next, such as the end of a statement of 60 s. While a
+call waits on that loop, it is woken five times a second. No other loop has a timer.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future
+from sys import modules
+from typing import Any
+
+# Seconds.
+_INTERVAL = 0.2
+
+
+class _Ticker:
+    """The timer of the kernel's loop; runs while one of the futures isn't done."""
+
+    __slots__ = ("_futures", "_runs", "loop")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self._futures: list[Future[None]] = []
+        self._runs = False
+
+    def watch(self, future: Future[None]) -> None:
+        self._futures.append(future)
+        if not self._runs:
+            self._runs = True
+            self.loop.call_later(_INTERVAL, self._tick)
+
+    def _tick(self) -> None:
+        self._futures = [future for future in self._futures if not future.done()]
+        self._runs = bool(self._futures)
+        if self._runs:
+            self.loop.call_later(_INTERVAL, self._tick)
+
+
+_ticker: _Ticker | None = None
+
+
+def keep_interruptible(loop: AbstractEventLoop, future: Future[None]) -> None:
+    """Wake a kernel's loop regularly until the future is done; with any other loop, do nothing.
+
+    To be called only if "ipykernel" is in sys.modules, as nothing else need pay for the question.
+    """
+    global _ticker
+    if _ticker is None or _ticker.loop is not loop:
+        if _kernel_loop() is not loop:
+            return
+        _ticker = _Ticker(loop)
+    _ticker.watch(future)
+
+
+def _kernel_loop() -> Any:
+    """The loop that executes this process's cells; None if there is no kernel, only the package."""
+    kernelbase = modules.get("ipykernel.kernelbase")
+    kernel_class = getattr(kernelbase, "Kernel", None)
+    if kernel_class is None or not kernel_class.initialized():
+        return None
+    return getattr(getattr(kernel_class.instance(), "io_loop", None), "asyncio_loop", None)
