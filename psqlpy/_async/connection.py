@@ -45,7 +45,7 @@ class Connection(AsyncConnectionBlock, Executor):
 
     async def __aenter__(self) -> Connection:
         if self._link is None and not self._returned:
-            self._link = await self._pool.take_link(None)
+            self._link = await self._pool.take_link(deadline_after(self._pool.timeout))
         return self
 
     async def __aexit__(

@@ -1,19 +1,18 @@
-"""ConnectionPool: the shell around the pool's policy. The policy decides; here is who waits, connects and closes."""
+"""ConnectionPool: what users see of a pool. Who gets which connection, and what becomes of it, is in lending.py."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from functools import partial
+from math import inf
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from psqlpy import exceptions
 from psqlpy._async.connection import Connection
 from psqlpy._async.executor import check_timeout, deadline_after
+from psqlpy._async.lending import Lending
 from psqlpy._checks import check_pool_size
-from psqlpy._codecs.registry import Registry, default_registry
+from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
     ConnRecyclingMethod,
     LoadBalanceHosts,
@@ -22,12 +21,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
-from psqlpy._io.links import AsyncLink, async_connect
-from psqlpy._io.primitives import AsyncWake, Lock, async_sleep, monotonic
-from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
-from psqlpy._protocol.commands import Commands
-from psqlpy._protocol.reset import reset_requests
-from psqlpy._protocol.session import Session
+from psqlpy._io.primitives import async_sleep, monotonic
 from psqlpy._status import ConnectionPoolStatus
 
 if TYPE_CHECKING:
@@ -35,27 +29,16 @@ if TYPE_CHECKING:
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(AsyncPoolBlock):
+class ConnectionPool(Lending, AsyncPoolBlock):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
-    `timeout` is the default for every call, `acquire_timeout` bounds the wait for a connection; both in seconds, None
-    waits.
+    `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
+    while all are in use. Both are in seconds; None waits.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_acquire_timeout",
-        "_cleaning",
-        "_config",
-        "_dropped",
-        "_lock",
-        "_policy",
-        "_registry",
-        "descriptions",
-        "timeout",
-    )
+    __slots__ = ("__weakref__", "descriptions", "timeout")
 
     def __init__(
         self,
@@ -89,7 +72,7 @@ class ConnectionPool(AsyncPoolBlock):
         timeout: float | None = None,
         acquire_timeout: float | None = None,
     ) -> None:
-        self._config = PoolConfig.from_parameters(
+        config = PoolConfig.from_parameters(
             dsn,
             username,
             password,
@@ -118,14 +101,8 @@ class ConnectionPool(AsyncPoolBlock):
             ca_file,
         )
         self.timeout = check_timeout("timeout", timeout)
-        self._acquire_timeout = check_timeout("acquire_timeout", acquire_timeout)
-        self._registry: Registry = default_registry
-        self._policy: Policy[AsyncLink] = Policy(self._config.max_size)
-        self._lock = Lock()
-        # Given back while a cancelled statement was still running on them.
-        self._cleaning: set[AsyncLink] = set()
-        # Of handles that nobody referred to any more: to be given back by whoever comes next.
-        self._dropped: deque[AsyncLink] = deque()
+        super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout))
+        # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 
     # Acquiring
@@ -134,167 +111,16 @@ class ConnectionPool(AsyncPoolBlock):
         """Get a connection, to be closed by its user, or as a block.
 
         Waits while all are in use, at most for `acquire_timeout`. Raises BaseConnectionPoolError if the pool is closed
-        or connecting fails, PoolTimeoutError, ConnectTimeoutError.
+        or connecting fails, PoolTimeoutError, ConnectTimeoutError; QueryTimeoutError after the pool's `timeout`.
         """
         return async_call(self._connection())
 
     async def _connection(self) -> Connection:
-        return Connection(self, await self.take_link(None))
+        return Connection(self, await self.take_link(deadline_after(self.timeout)))
 
     def acquire(self) -> Connection:
-        """Get a connection for one block; waits when the block is entered."""
+        """Get a connection for one block; waits when the block is entered, as `connection` does."""
         return Connection(self, None)
-
-    async def take_link(self, deadline: float | None) -> AsyncLink:
-        """A connection that works as far as can be known without asking the server; `deadline` is monotonic time."""
-        if self._dropped or self._cleaning:
-            self._collect()
-        with self._lock:
-            if self._policy.closed:
-                raise _closed()
-            ticket = self._policy.acquire(_nobody, _rank)
-            wake = None
-            if ticket.state is TicketState.WAITING:
-                wake = AsyncWake()
-                ticket.wake = wake.set
-        try:
-            if wake is not None:
-                await self._wait(wake, ticket, deadline)
-            while ticket.connection is not None:
-                if await self._is_fit(ticket.connection, deadline):
-                    return ticket.connection
-                link = ticket.connection
-                with self._lock:
-                    outcome = self._policy.replace(ticket)
-                self._act(outcome)
-                link.close()
-            if ticket.state is TicketState.FAILED:
-                raise _closed()
-            link = await self._open(deadline)
-            with self._lock:
-                outcome = self._policy.opened(ticket, link)
-            self._act(outcome)
-            return link
-        except BaseException:
-            with self._lock:
-                outcome = self._policy.withdraw(ticket)
-            self._act(outcome)
-            raise
-
-    async def _wait(self, wake: AsyncWake, ticket: Ticket[AsyncLink], deadline: float | None) -> None:
-        began = monotonic()
-        patience = deadline_after(self._acquire_timeout)
-        until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
-        if await wake.wait(until):
-            return
-        waited = monotonic() - began
-        doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
-        if until == patience:
-            raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
-        error = exceptions.QueryTimeoutError(f"timeout: {doing}")
-        error.safe_to_retry = True
-        raise error
-
-    async def _is_fit(self, link: AsyncLink, deadline: float | None) -> bool:
-        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""
-        try:
-            await link.move_here()
-            if not link.look():
-                return False
-            if self._config.recycling is ConnRecyclingMethod.Verified:
-                await link.run(Commands(()), deadline)
-        except exceptions.ConnectionClosedError:
-            return False
-        return True
-
-    async def _open(self, deadline: float | None) -> AsyncLink:
-        try:
-            pgconn = await async_connect(self._config.plan, deadline)
-        except exceptions.ConnectTimeoutError as error:
-            if deadline is None or monotonic() < deadline:
-                raise
-            late = exceptions.QueryTimeoutError(f"timeout: {error}")
-            late.safe_to_retry = True
-            raise late from error
-        link = AsyncLink(Session(pgconn, self._registry))
-        await link.move_here()
-        return link
-
-    # Giving back
-
-    def give_back(self, link: AsyncLink) -> None:
-        """Take a connection back from its user and clean it; waits for nothing."""
-        if link.is_closed or link.session.is_settled:
-            self._settle(link)
-            return
-        # A cancelled statement, or a task of its user's, is still on it.
-        with self._lock:
-            outcome = self._policy.start_cleaning(link)
-            self._cleaning.add(link)
-        self._act(outcome)
-        link.when_settled(partial(self._cleaned, link))
-
-    def _settle(self, link: AsyncLink) -> None:
-        self._reset(link)
-        with self._lock:
-            outcome = self._policy.release(link, not link.is_closed)
-        self._act(outcome)
-        if self._dropped:
-            self._collect()
-
-    def _cleaned(self, link: AsyncLink) -> None:
-        self._reset(link)
-        with self._lock:
-            if link not in self._cleaning:
-                return
-            self._cleaning.discard(link)
-            outcome = self._policy.cleaned(link, not link.is_closed)
-        self._act(outcome)
-
-    def _reset(self, link: AsyncLink) -> None:
-        """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""
-        if not link.is_closed:
-            link.session.on_notification = None
-            everything = self._config.recycling is ConnRecyclingMethod.Clean
-            for request in reset_requests(link.session, everything=everything):
-                link.send(request)
-
-    def take_back(self, link: AsyncLink) -> None:
-        """Note a connection whose handle is gone. May be called anywhere, by the garbage collector too."""
-        self._dropped.append(link)
-        link.soon(self._collect)
-
-    def _collect(self) -> None:
-        """Give back what was dropped, and what nobody will finish cleaning; unless somebody is at it."""
-        if not self._lock.acquire(blocking=False):
-            # Whoever holds it comes by here afterwards, or its next call does.
-            return
-        try:
-            stranded = [link for link in self._cleaning if link.is_stranded()]
-        finally:
-            self._lock.release()
-        for link in stranded:
-            link.close()
-            self._cleaned(link)
-        while self._dropped:
-            try:
-                link = self._dropped.popleft()
-            except IndexError:
-                return
-            self.give_back(link)
-
-    def _act(self, outcome: Outcome[AsyncLink]) -> None:
-        """Do, outside the lock, what the policy wants done."""
-        if outcome is EMPTY:
-            return
-        for ticket in outcome.wake:
-            if not ticket.wake():
-                # Who waited is gone without a word: the next one's turn.
-                with self._lock:
-                    passed_on = self._policy.withdraw(ticket)
-                self._act(passed_on)
-        for link in outcome.close:
-            link.close()
 
     # The pool itself
 
@@ -329,15 +155,19 @@ class ConnectionPool(AsyncPoolBlock):
         self._collect()
 
     async def aclose(self, *, timeout: float | None = None) -> None:
-        """Close the pool and wait until all connections came back; after `timeout` seconds cut those that did not."""
+        """Close the pool and wait until all its connections are back; after `timeout` seconds cut those that are not.
+
+        None waits for as long as it takes. Whoever uses a connection that is cut gets ConnectionLostError.
+        """
         self.close()
         deadline = deadline_after(timeout)
-        while held := self._policy.held():
-            if deadline is not None and monotonic() >= deadline:
-                for link in held:
-                    link.cut()
+        while self._policy.size:
+            left = _CLOSE_POLL if deadline is None else deadline - monotonic()
+            if left <= 0:
+                self._cut_all()
                 return
-            await async_sleep(_CLOSE_POLL if deadline is None else min(_CLOSE_POLL, deadline - monotonic()))
+            await async_sleep(min(_CLOSE_POLL, left))
+            self._collect()
 
     async def __aenter__(self) -> ConnectionPool:
         return self
@@ -369,7 +199,8 @@ class ConnectionPool(AsyncPoolBlock):
 
         `timeout` covers waiting for the connection, connecting and the statement together.
         """
-        return await self._with_connection("execute", timeout, querystring, parameters, prepared)
+        result: QueryResult = await self._with_connection("execute", timeout, querystring, parameters, prepared)
+        return result
 
     async def fetch(
         self,
@@ -380,7 +211,8 @@ class ConnectionPool(AsyncPoolBlock):
         timeout: float | None = None,
     ) -> QueryResult:
         """Do what `execute` does, under the name that says so."""
-        return await self._with_connection("fetch", timeout, querystring, parameters, prepared)
+        result: QueryResult = await self._with_connection("fetch", timeout, querystring, parameters, prepared)
+        return result
 
     async def fetch_row(
         self,
@@ -391,7 +223,8 @@ class ConnectionPool(AsyncPoolBlock):
         timeout: float | None = None,
     ) -> SingleQueryResult:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
-        return await self._with_connection("fetch_row", timeout, querystring, parameters, prepared)
+        row: SingleQueryResult = await self._with_connection("fetch_row", timeout, querystring, parameters, prepared)
+        return row
 
     async def fetch_val(
         self,
@@ -419,26 +252,12 @@ class ConnectionPool(AsyncPoolBlock):
         deadline = deadline_after(self.timeout if timeout is None else timeout)
         connection = Connection(self, await self.take_link(deadline))
         try:
-            left = None if deadline is None else max(0.0, deadline - monotonic())
+            # Not None, which would be the pool's default again.
+            left = inf if deadline is None else max(0.0, deadline - monotonic())
             return await getattr(connection, method)(*arguments, timeout=left)
         finally:
             connection.close()
 
 
+# How often `aclose` looks whether all have come back. Seconds.
 _CLOSE_POLL = 0.01
-
-
-def _nobody() -> bool:
-    """Nobody waits for a ticket that was granted at once."""
-    return True
-
-
-def _rank(link: AsyncLink) -> int:
-    """Which idle connection is the best: one that is used here, with nothing on its way."""
-    if link.is_held_elsewhere():
-        return 2
-    return 0 if link.is_at_home() and link.is_quiet else 1
-
-
-def _closed() -> exceptions.BaseConnectionPoolError:
-    return exceptions.BaseConnectionPoolError("pool has been closed: make another one")

@@ -46,7 +46,7 @@ class Connection(SyncConnectionBlock, Executor):
 
     def __enter__(self) -> Connection:
         if self._link is None and not self._returned:
-            self._link = self._pool.take_link(None)
+            self._link = self._pool.take_link(deadline_after(self._pool.timeout))
         return self
 
     def __exit__(

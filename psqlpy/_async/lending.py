@@ -1,0 +1,251 @@
+"""Lending: who gets a pooled connection, and what becomes of it when it comes back.
+
+The pool's policy decides; here is who waits, connects, resets and closes. What users see of it is in pool.py.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from psqlpy import exceptions
+from psqlpy._async.executor import deadline_after
+from psqlpy._codecs.registry import Registry
+from psqlpy._config import ConnRecyclingMethod, PoolConfig
+from psqlpy._io.links import AsyncLink, async_connect
+from psqlpy._io.primitives import AsyncWake, Lock, monotonic
+from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
+from psqlpy._protocol.commands import Commands
+from psqlpy._protocol.reset import reset_requests
+from psqlpy._protocol.session import Session
+
+
+class Lending:
+    """A pool's connections, and everybody who wants one.
+
+    Every call of the policy is made under `_lock`, and what it wants done is done afterwards, by `_act`.
+    """
+
+    __slots__ = ("_acquire_timeout", "_cleaning", "_config", "_cut", "_dropped", "_lock", "_policy", "_registry")
+
+    def __init__(self, config: PoolConfig, registry: Registry, acquire_timeout: float | None) -> None:
+        self._config = config
+        self._registry = registry
+        self._acquire_timeout = acquire_timeout
+        self._policy: Policy[AsyncLink] = Policy(config.max_size)
+        self._lock = Lock()
+        # Given back while a statement was still running on them: a cancelled one, or another task's.
+        self._cleaning: set[AsyncLink] = set()
+        # Of handles that nobody referred to any more: to be given back by whoever comes next.
+        self._dropped: deque[AsyncLink] = deque()
+        # Whoever is still connecting comes too late.
+        self._cut = False
+
+    # Taking
+
+    async def take_link(self, deadline: float | None) -> AsyncLink:
+        """A connection that works as far as can be known without asking the server; `deadline` is monotonic time."""
+        if self._dropped or self._cleaning:
+            self._collect()
+        with self._lock:
+            if self._policy.closed:
+                raise _closed()
+            ticket = self._policy.acquire(_nobody, _rank)
+            wake = None
+            if ticket.state is TicketState.WAITING:
+                wake = AsyncWake()
+                ticket.wake = wake.set
+        touched = False
+        try:
+            if wake is not None:
+                if self._dropped:
+                    # Dropped while the lock was held, by a garbage collection in this very thread for example.
+                    self._collect()
+                await self._wait(wake, ticket, deadline)
+            while (link := ticket.connection) is not None:
+                touched = True
+                if await self._is_fit(link, deadline):
+                    return link
+                with self._lock:
+                    outcome = self._policy.replace(ticket)
+                self._act(outcome)
+            touched = False
+            if ticket.state is TicketState.FAILED:
+                raise _closed()
+            link = await self._open(deadline)
+            with self._lock:
+                outcome = self._policy.opened(ticket, link)
+            self._act(outcome)
+            if self._cut:
+                self.give_back(link)
+                raise _closed()
+            return link
+        except BaseException:
+            self._forgo(ticket, touched=touched)
+            raise
+
+    async def _wait(self, wake: AsyncWake, ticket: Ticket[AsyncLink], deadline: float | None) -> None:
+        began = monotonic()
+        patience = deadline_after(self._acquire_timeout)
+        until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
+        if await wake.wait(until):
+            return
+        waited = monotonic() - began
+        doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
+        if until == patience:
+            raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
+        error = exceptions.QueryTimeoutError(f"timeout: {doing}")
+        error.safe_to_retry = True
+        raise error
+
+    async def _is_fit(self, link: AsyncLink, deadline: float | None) -> bool:
+        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""
+        try:
+            await link.move_here()
+            if not link.look():
+                return False
+            if self._config.recycling is ConnRecyclingMethod.Verified:
+                await link.run(Commands(()), deadline)
+        except exceptions.ConnectionClosedError:
+            return False
+        return True
+
+    async def _open(self, deadline: float | None) -> AsyncLink:
+        try:
+            pgconn = await async_connect(self._config.plan, deadline)
+        except exceptions.ConnectTimeoutError as error:
+            if deadline is None or monotonic() < deadline:
+                raise
+            late = exceptions.QueryTimeoutError(f"timeout: {error}")
+            late.safe_to_retry = True
+            raise late from error
+        link = AsyncLink(Session(pgconn, self._registry))
+        await link.move_here()
+        return link
+
+    def _forgo(self, ticket: Ticket[AsyncLink], *, touched: bool) -> None:
+        """Pass on what a call was granted that doesn't want it any more."""
+        if touched and ticket.connection is not None:
+            # A question that nobody waits for any more may be on its way.
+            self.give_back(ticket.connection)
+            return
+        with self._lock:
+            outcome = self._policy.withdraw(ticket)
+        self._act(outcome)
+        if self._dropped:
+            self._collect()
+
+    # Giving back
+
+    def give_back(self, link: AsyncLink) -> None:
+        """Take a connection back from its user and clean it; waits for nothing."""
+        if link.is_held_elsewhere():
+            # Its event loop runs in another thread and may be in the middle of a callback of this very connection.
+            self.take_back(link)
+            return
+        self._give_back(link)
+        if self._dropped:
+            self._collect()
+
+    def _give_back(self, link: AsyncLink) -> None:
+        if link.is_closed or link.session.is_settled:
+            self._reset(link)
+            with self._lock:
+                outcome = self._policy.release(link, not link.is_closed)
+            self._act(outcome)
+            return
+        with self._lock:
+            outcome = self._policy.start_cleaning(link)
+            self._cleaning.add(link)
+        self._act(outcome)
+        link.when_settled(partial(self._cleaned, link))
+
+    def _cleaned(self, link: AsyncLink) -> None:
+        with self._lock:
+            if link not in self._cleaning:
+                return
+            self._cleaning.discard(link)
+        self._reset(link)
+        with self._lock:
+            outcome = self._policy.cleaned(link, not link.is_closed)
+        self._act(outcome)
+
+    def _reset(self, link: AsyncLink) -> None:
+        """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""
+        if not link.is_closed:
+            link.session.on_notification = None
+            everything = self._config.recycling is ConnRecyclingMethod.Clean
+            for request in reset_requests(link.session, everything=everything):
+                link.send(request)
+
+    def take_back(self, link: AsyncLink) -> None:
+        """Note a connection whose handle is gone. May be called anywhere, by the garbage collector too."""
+        self._dropped.append(link)
+        link.soon(self._collect)
+
+    def _collect(self) -> None:
+        """Give back what was dropped, and what nobody will finish cleaning; unless the lock is held.
+
+        It may be held by this very thread, where a garbage collection struck. Then who holds it comes by here
+        before it waits for anything.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            stranded = [link for link in self._cleaning if link.is_stranded()]
+        finally:
+            self._lock.release()
+        for link in stranded:
+            link.close()
+            self._cleaned(link)
+        elsewhere = []
+        while self._dropped:
+            try:
+                link = self._dropped.popleft()
+            except IndexError:
+                break
+            if link.is_held_elsewhere():
+                elsewhere.append(link)
+            else:
+                self._give_back(link)
+        for link in elsewhere:
+            self.take_back(link)
+
+    def _act(self, outcome: Outcome[AsyncLink]) -> None:
+        """Do, outside the lock, what the policy wants done."""
+        if outcome is EMPTY:
+            return
+        for ticket in outcome.wake:
+            if not ticket.wake():
+                # Who waited is gone without a word: the next one's turn.
+                with self._lock:
+                    passed_on = self._policy.withdraw(ticket)
+                self._act(passed_on)
+        for link in outcome.close:
+            link.close()
+
+    # The end
+
+    def _cut_all(self) -> None:
+        """Break what is in use, and let those who are still connecting find the pool closed."""
+        self._cut = True
+        with self._lock:
+            held = self._policy.held()
+        for link in held:
+            link.cut()
+
+
+def _nobody() -> bool:
+    """Nobody waits for a ticket that was granted at once."""
+    return True
+
+
+def _rank(link: AsyncLink) -> int:
+    """Which idle connection is the best: one that is used here, with nothing on its way."""
+    if link.is_held_elsewhere():
+        return 2
+    return 0 if link.is_at_home() and link.is_quiet else 1
+
+
+def _closed() -> exceptions.BaseConnectionPoolError:
+    return exceptions.BaseConnectionPoolError("pool has been closed: make another one")
