@@ -134,10 +134,6 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     leaves = list(_leaves(value, sizes))
     if not leaves:
         return TEXT, b"{}"
-    if len(sizes) > _MAX_DIMENSIONS:
-        raise ValueError(
-            f"PostgreSQL's arrays have at most {_MAX_DIMENSIONS} dimensions, this has {len(sizes)}"
-        )
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
     formats = {format for format, data in dumped if data is not None}
     if TEXT in formats and not element.textual:
@@ -156,7 +152,11 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
 
 def _sizes(value: Any) -> Iterator[int]:
     """The size of each dimension, as far as the first elements tell."""
+    depth = 0
     while isinstance(value, (list, tuple)):
+        depth += 1
+        if depth > _MAX_DIMENSIONS:  # it may be without end
+            raise ValueError(f"PostgreSQL's arrays have at most {_MAX_DIMENSIONS} dimensions")
         yield len(value)
         value = value[0] if value else None
 

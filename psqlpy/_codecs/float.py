@@ -13,6 +13,8 @@ from psqlpy._pq.result import Kind
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
 
+_FLOAT4 = Struct("f")
+
 
 def _dumper(letter: str) -> Callable[[Any], Dumped]:
     pack = Struct(">" + letter).pack
@@ -23,22 +25,30 @@ def _dumper(letter: str) -> Callable[[Any], Dumped]:
         except OverflowError:
             raise ValueError("out of range") from None
         except error:
+            if isinstance(value, int):
+                raise ValueError("out of range") from None
             raise TypeError from None
 
     return dump
 
 
+def _float4_from_text(text: str) -> float:
+    """Round to float4 as the binary format does: a column's values mustn't depend on its neighbours' types."""
+    found: float = _FLOAT4.unpack(_FLOAT4.pack(float(text)))[0]
+    return found
+
+
 def register(registry: Registry) -> None:
-    for oid, name, kind, letter in (
-        (oids.FLOAT4, "float4", Kind.FLOAT4, "f"),
-        (oids.FLOAT8, "float8", Kind.FLOAT8, "d"),
+    for oid, name, kind, letter, from_text in (
+        (oids.FLOAT4, "float4", Kind.FLOAT4, "f", _float4_from_text),
+        (oids.FLOAT8, "float8", Kind.FLOAT8, "d", float),
     ):
         registry.add(
             Codec(
                 oid,
                 name,
                 kind=kind,
-                from_text=float,
+                from_text=from_text,
                 dump=_dumper(letter),
                 fast=packer(letter),
                 pack_item=item_packer(letter),

@@ -41,7 +41,7 @@ def int_literal(value: int) -> str:
 
 
 def float_literal(value: float) -> str:
-    """As float8out: exponents from 15 digits on, no trailing `.0`."""
+    """As float8out, but for the last of 17 digits of some: exponents from 15 digits on, no trailing `.0`."""
     text = float.__repr__(value)
     if text.endswith(".0"):
         text = text[:-2]

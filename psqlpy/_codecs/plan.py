@@ -48,7 +48,10 @@ def dump(codec: Codec, value: Any, registry: Registry) -> Dumped:
 
 
 def unwrap_known(value: Any) -> Any:
-    """Reduce an Enum member to its value, NumPy's scalars and arrays to Python's; return anything else as it is."""
+    """Reduce wrappers and Enum members to their value, and NumPy's scalars and arrays to Python's."""
+    type_name = getattr(type(value), "_psqlpy_type", None)
+    if type_name is not None:  # psqlpy.extra_types: "" is CustomType, everything else is checked by the codec
+        return value._psqlpy_value if type_name else Raw(value._psqlpy_value)
     if isinstance(value, Enum):
         return value.value
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):

@@ -1,0 +1,353 @@
+"""Which Python values become which parameters, which don't, and what is said then."""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections import OrderedDict, deque
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psqlpy._codecs import oids
+from psqlpy._codecs.codec import NULL, Raw
+from psqlpy._codecs.literal import literal
+from psqlpy._codecs.registry import Registry, default_registry
+from psqlpy.exceptions import ParameterTypeError, ParameterValueError, PyToRustValueMappingError
+from psqlpy.extra_types import CustomType, SmallInt, Text
+from tests.codecs.rig import Rig, ServerError
+
+PLUS_TWO = timezone(timedelta(hours=2))
+
+
+class Color(enum.Enum):
+    RED = "red"
+    NOTHING = None
+
+
+class Size(enum.IntEnum):
+    BIG = 5
+
+
+class Word(str):
+    """A subclass that changes what it can."""
+
+    def encode(self, *args: Any) -> bytes:
+        return b"wrong"
+
+    def __str__(self) -> str:
+        return "wrong"
+
+
+ACCEPTED = [
+    ("int4", True, "1"),
+    ("int4", Size.BIG, "5"),
+    ("int4", SmallInt(7), "7"),
+    ("int8", "17", "17"),
+    ("oid", 2**32 - 1, "4294967295"),
+    ("float8", 5, "5"),
+    ("float8", Decimal("1.5"), "1.5"),
+    ("float4", 0.1, "0.1"),
+    ("numeric", 5, "5"),
+    ("numeric", 0.1, "0.1"),
+    ("numeric", 1e22, "10000000000000000000000"),
+    ("numeric", float("-inf"), "-Infinity"),
+    ("numeric", True, "1"),
+    ("numeric", Decimal("1E+5"), "100000"),
+    ("numeric", Decimal("NaN"), "NaN"),
+    ("text", Color.RED, "red"),
+    ("text", Word("right"), "right"),
+    ("text", Text("wrapped"), "wrapped"),
+    ("text", 5, "5"),
+    ("text", Size.BIG, "5"),
+    ("text", True, "true"),
+    ("text", 1.0, "1"),
+    ("text", 1e16, "1e+16"),
+    ("text", Decimal("1E+5"), "100000"),
+    ("text", date(44, 3, 15), "0044-03-15"),
+    ("text", datetime(44, 3, 15, 1, 2, 3, 120000), "0044-03-15 01:02:03.12"),
+    ("text", datetime(2024, 1, 2, 3, 4, 5, tzinfo=PLUS_TWO), "2024-01-02 03:04:05+02"),
+    ("text", time(1, 2, 3), "01:02:03"),
+    ("text", timedelta(days=1, seconds=1), "1 day 00:00:01"),
+    ("text", UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    ("text", ipaddress.ip_interface("10.0.0.1/8"), "10.0.0.1/8"),
+    ("varchar", 5, "5"),
+    ("bpchar", 5, "5"),
+    ("name", 5, "5"),
+    ("bool", "yes", "true"),
+    ("bytea", bytearray(b"ab"), "\\x6162"),
+    ("bytea", memoryview(b"abcd")[::2], "\\x6163"),
+    ("date", datetime(2024, 1, 2, 23, tzinfo=PLUS_TWO), "2024-01-02"),
+    ("timestamp", date(2024, 1, 2), "2024-01-02 00:00:00"),
+    ("timestamp", datetime(2024, 1, 2, 1, tzinfo=PLUS_TWO), "2024-01-01 23:00:00"),
+    (
+        "timestamp",
+        datetime(2024, 10, 27, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1),
+        "2024-10-27 01:30:00",
+    ),
+    ("timestamp", datetime(1, 1, 1, tzinfo=PLUS_TWO), "0001-12-31 22:00:00 BC"),
+    ("interval", timedelta(days=400, seconds=1), "400 days 00:00:01"),
+    ("interval", timedelta(seconds=-1), "-00:00:01"),
+    ("uuid", UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    ("jsonb", (1, None, "a"), '[1, null, "a"]'),
+    ("jsonb", OrderedDict(b=1, a=[Size.BIG]), '{"a": [5], "b": 1}'),
+    ("jsonb", '{"a": 1}', '{"a": 1}'),
+    ("jsonb", 1.5, "1.5"),
+    ("jsonb", True, "true"),
+    ("int4[]", (1, None, True), "{1,NULL,1}"),
+    ("int4[]", [], "{}"),
+    ("int4[]", [[], []], "{}"),
+    ("int4[]", "{1,2}", "{1,2}"),
+    ("int4[]", [Size.BIG, SmallInt(3)], "{5,3}"),
+    ("int4[]", [[[1], [2]]], "{{{1},{2}}}"),
+    ("text[]", ["a", 5, None, Color.RED], "{a,5,NULL,red}"),
+    ("uuid[]", [UUID(int=1), None], "{00000000-0000-0000-0000-000000000001,NULL}"),
+    ("bytea[]", [b"a", b"\0"], '{"\\\\x61","\\\\x00"}'),
+    ("jsonb[]", [{"a": 1}, None, '"x"'], '{"{\\"a\\": 1}",NULL,"\\"x\\""}'),
+    ("numeric[]", [1, Decimal("2.50"), None, "3"], "{1,2.50,NULL,3}"),
+    ("timestamp[]", [date(2024, 1, 2)], '{"2024-01-02 00:00:00"}'),
+    ("inet", ipaddress.ip_address("10.0.0.1"), "10.0.0.1/32"),
+    ("inet", "10.0.0.1", "10.0.0.1/32"),
+    ("inet[]", [ipaddress.ip_address("10.0.0.1"), None], "{10.0.0.1,NULL}"),
+    ("point", CustomType(bytes.fromhex("3ff00000000000004000000000000000")), "(1,2)"),
+    ("point", bytes.fromhex("3ff00000000000004000000000000000"), "(1,2)"),
+    ("box[]", ["(1,2),(3,4)", "(5,6),(7,8)"], "{(3,4),(1,2);(7,8),(5,6)}"),
+    ("int4", Color.NOTHING, None),
+]
+
+
+@pytest.mark.parametrize(("type_name", "value", "expected"), ACCEPTED)
+def test_accepted(rig: Rig, type_name: str, value: Any, expected: str | None) -> None:
+    assert rig.fetch(f"SELECT $1::{type_name}::text", [value]) == [(expected,)]
+
+
+def test_naive_datetimes_are_utc_for_timestamptz_whatever_the_session_says(rig: Rig) -> None:
+    rig.script("SET TimeZone = 'America/New_York'")
+    value = datetime(2024, 1, 2, 3, 4, 5)
+    aware = value.replace(tzinfo=timezone.utc)
+    try:
+        query = "SELECT $1::timestamptz, $2::timestamptz[], $3::timestamptz"
+        assert rig.fetch(query, [value, [value, None], aware.date()]) == [
+            (aware, [aware, None], datetime(2024, 1, 2, tzinfo=timezone.utc))
+        ]
+    finally:
+        rig.script("RESET TimeZone")
+
+
+def test_integers_longer_than_python_prints(rig: Rig) -> None:
+    for type_name in ("numeric", "text"):
+        assert rig.fetch(f"SELECT $1::{type_name}::text", [-(10**5000)]) == [("-1" + "0" * 5000,)]
+
+
+def test_a_parameter_without_a_type_is_text(rig: Rig) -> None:
+    assert rig.fetch("SELECT $1, $2, $3", ["a", 5, None]) == [("a", "5", None)]
+
+
+REFUSED: list[tuple[int, Any, type[Exception], str]] = [
+    (oids.INT2, 2**15, ParameterValueError, "out of range, -32768 to 32767"),
+    (oids.INT4, 2**200, ParameterValueError, "out of range"),
+    (oids.INT8, -(2**63) - 1, ParameterValueError, "out of range"),
+    (oids.OID, -1, ParameterValueError, "out of range, 0 to 4294967295"),
+    (oids.INT4, 1.0, ParameterTypeError, "float for int4"),
+    (oids.INT4, Decimal(1), ParameterTypeError, "Decimal for int4"),
+    (oids.INT4, [1], ParameterTypeError, "list for int4"),
+    (oids.INT4, b"1", ParameterTypeError, "bytes for int4"),
+    (oids.FLOAT4, 1e300, ParameterValueError, "out of range"),
+    (oids.FLOAT8, 2**1024, ParameterValueError, "out of range"),
+    (oids.FLOAT8, [1.0], ParameterTypeError, "list for float8"),
+    (oids.NUMERIC, Decimal("sNaN"), ParameterValueError, "signalling NaN"),
+    (oids.NUMERIC, b"1", ParameterTypeError, "bytes for numeric"),
+    (oids.BOOL, 1, ParameterTypeError, "int for bool"),
+    (oids.TEXT, b"x", ParameterTypeError, "bytes for text"),
+    (oids.TEXT, {}, ParameterTypeError, "dict for text"),
+    (oids.TEXT, [], ParameterTypeError, "list for text"),
+    (oids.TEXT, object(), ParameterTypeError, "object for text"),
+    (oids.TEXT, "a\0b", ParameterValueError, "NUL"),
+    (oids.TEXT, "a\ud800", ParameterValueError, "surrogate, at index 1"),
+    (oids.INT4, "1\0", ParameterValueError, "NUL"),
+    (oids.BYTEA, 5, ParameterTypeError, "int for bytea"),
+    (oids.BYTEA, [1, 2], ParameterTypeError, "list for bytea"),
+    (oids.DATE, 5, ParameterTypeError, "int for date"),
+    (oids.DATE, time(), ParameterTypeError, "time for date"),
+    (oids.TIME, time(tzinfo=timezone.utc), ParameterValueError, "tzinfo would be lost"),
+    (oids.TIMESTAMP, 1700000000, ParameterTypeError, "int for timestamp"),
+    (oids.TIMESTAMPTZ, timedelta(1), ParameterTypeError, "timedelta for timestamptz"),
+    (oids.INTERVAL, 5, ParameterTypeError, "int for interval"),
+    (oids.UUID, 5, ParameterTypeError, "int for uuid"),
+    (oids.UUID, b"x" * 16, ParameterTypeError, "bytes for uuid"),
+    (oids.JSONB, {"a": float("nan")}, ParameterValueError, "float"),
+    (oids.JSONB, {"a": "\ud800"}, ParameterValueError, "surrogate"),
+    (oids.JSONB, {"a": object()}, ParameterTypeError, "it isn't JSON"),
+    (oids.JSONB, {1, 2}, ParameterTypeError, "set for jsonb"),
+    (oids.JSON, b"{}", ParameterTypeError, "bytes for json"),
+    (1007, {1, 2}, ParameterTypeError, r"set for int4\[\]"),
+    (1007, deque([1]), ParameterTypeError, r"deque for int4\[\]"),
+    (1007, 5, ParameterTypeError, r"int for int4\[\]"),
+    (1007, [1, "2"], ParameterValueError, "all of them as str"),
+    (1007, [1, 2.5], ParameterTypeError, "float in it"),
+    (1007, [1, 2**31], ParameterValueError, "int in it: out of range"),
+    (1007, [[1], [2, 3]], ParameterValueError, "nested lists differ"),
+    (1007, [1, [2]], ParameterValueError, "nested lists differ"),
+    (1007, [[1], 2], ParameterValueError, "nested lists differ"),
+    (1007, [[1], None], ParameterValueError, "nested lists differ"),
+    (1007, [[], [1]], ParameterValueError, "nested lists differ"),
+    (1007, [[[[[[[1]]]]]]], ParameterValueError, "at most 6 dimensions"),
+    (1009, ["a\0"], ParameterValueError, "str in it: .*NUL"),
+    (99999, {}, ParameterTypeError, "dict for oid 99999"),
+    (99999, [{}], ParameterTypeError, "dict in it"),
+]
+
+
+@pytest.mark.parametrize(
+    ("oid", "value", "error", "message"), REFUSED, ids=[case[3][:30] for case in REFUSED]
+)
+def test_refused(oid: int, value: Any, error: type[Exception], message: str) -> None:
+    plan = default_registry.parameter_plan((oids.INT4, oid))
+    with pytest.raises(error, match=message) as caught:
+        plan.encode([1, value])
+    assert str(caught.value).startswith("parameter $2 (")
+    assert isinstance(caught.value, PyToRustValueMappingError)
+
+
+def test_self_containing_and_deep_values() -> None:
+    loop: dict[str, Any] = {}
+    loop["self"] = loop
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    plan = default_registry.parameter_plan((oids.JSONB,))
+    with pytest.raises(ParameterValueError, match=r"\$1"):
+        plan.encode([loop])
+    with pytest.raises(ParameterValueError, match=r"\$1"):
+        plan.encode([deep])
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(ParameterValueError, match=r"\$1"):
+        default_registry.parameter_plan((1007,)).encode([circle])
+
+
+@pytest.mark.parametrize("parameters", ["ab", b"ab", {1, 2}, iter([1, 2]), 5, None, {"a": 1, "b": 2}])
+def test_what_is_no_list_of_parameters(parameters: Any) -> None:
+    with pytest.raises(ParameterTypeError, match="must be a list or a tuple"):
+        default_registry.parameter_plan((oids.INT4, oids.INT4)).encode(parameters)
+
+
+def test_counts() -> None:
+    with pytest.raises(ParameterValueError, match="takes 2 parameters, 1 given"):
+        default_registry.parameter_plan((oids.INT4, oids.INT4)).encode([1])
+    with pytest.raises(ParameterValueError, match="takes 1 parameter, 0 given"):
+        default_registry.parameter_plan((oids.INT4,)).encode([])
+    with pytest.raises(ParameterValueError, match="takes 0 parameters, 1 given"):
+        default_registry.parameter_plan(()).encode([1])
+    with pytest.raises(ParameterValueError, match="65535 parameters, 65536 given"):
+        default_registry.parameter_plan(()).encode([1] * 65536)
+    assert default_registry.parameter_plan(()).encode(()) == b""
+    assert default_registry.parameter_plan((oids.INT4,) * 65535).encode([None] * 65535) == NULL * 65535
+
+
+def test_rows_come_in_bounded_portions_and_errors_name_the_row() -> None:
+    plan = default_registry.parameter_plan((oids.INT4, oids.TEXT))
+    rows = [(number, "x" * 1000) for number in range(3000)]
+    portions = list(plan.encode_rows(iter(rows)))
+    assert sum(count for count, _ in portions) == 3000
+    assert all(len(blob) < 1_100_000 for _, blob in portions) and len(portions) == 3
+    assert b"".join(blob for _, blob in portions) == b"".join(map(plan.encode, rows))
+    assert list(plan.encode_rows([])) == []
+    with pytest.raises(ParameterTypeError, match=r"row 3: parameter \$1 \(float for int4\)"):
+        list(plan.encode_rows([(1, "a"), (2, "b"), (2.5, "c")]))
+    with pytest.raises(ParameterValueError, match="row 2: the statement takes 2 parameters, 1 given"):
+        list(plan.encode_rows([(1, "a"), (2,)]))
+    with pytest.raises(ParameterTypeError, match="row 1: parameters must be a list"):
+        list(plan.encode_rows(["ab"]))
+
+
+def test_wrappers_of_other_libraries(rig: Rig) -> None:
+    class Money:
+        def __init__(self, amount: Decimal) -> None:
+            self.amount = amount
+
+    class Euro(Money):
+        pass
+
+    registry = Registry(default_registry)
+    registry.add_wrapper(Money, lambda money, oid: money.amount if oid == oids.NUMERIC else Raw(b"\1"))
+    query = "SELECT $1::numeric, $2::numeric[], $3::bool"
+    values = [Euro(Decimal(5)), [Money(Decimal(6)), None], Money(Decimal(7))]
+    assert rig.fetch(query, values, registry=registry) == [(Decimal(5), [Decimal(6), None], True)]
+    with pytest.raises(ParameterTypeError, match="Euro for numeric"):
+        rig.fetch(query, values)
+
+
+class Scalar:
+    """What NumPy's scalars and arrays have; NumPy itself is no dependency of the tests."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def tolist(self) -> Any:
+        return self.value
+
+
+Scalar.__module__ = "numpy"
+
+
+def test_numpy_scalars_and_arrays(rig: Rig) -> None:
+    query = "SELECT $1::int4, $2::bool, $3::text, $4::int4[], $5::date, $6::int4[]"
+    values = [
+        Scalar(5),
+        Scalar(True),
+        Scalar(7),
+        Scalar([[1, 2], [3, 4]]),
+        Scalar(date(2024, 1, 2)),
+        [Scalar(1), None],
+    ]
+    assert rig.fetch(query, values) == [(5, True, "7", [[1, 2], [3, 4]], date(2024, 1, 2), [1, None])]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "strategy"),
+    [
+        ("float8", st.floats(allow_nan=False)),
+        ("float8", st.floats(min_value=1e13, max_value=1e18)),
+        ("float8", st.integers(-(2**60), 2**60).map(float)),
+        ("numeric", st.decimals(allow_nan=False, allow_infinity=False, places=6)),
+        ("date", st.dates()),
+        ("timestamp", st.datetimes()),
+        ("time", st.times()),
+        ("interval", st.timedeltas()),
+    ],
+)
+def test_literals_are_what_the_server_prints(rig: Rig, type_name: str, strategy: Any) -> None:
+    @given(st.lists(strategy, min_size=1, max_size=50))
+    def check(values: list[Any]) -> None:
+        printed = rig.fetch(f"SELECT x::text FROM unnest($1::{type_name}[]) x", [values])
+        for (text,), value in zip(printed, values, strict=True):
+            if type_name == "float8":
+                # The server doesn't always find the shortest digits; Python does.
+                assert float(text) == float(literal(value)) and ("e" in text) == ("e" in literal(value))
+            else:
+                assert text == literal(value)
+
+    check()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_text_of_every_kind(rig: Rig, text: str) -> None:
+    assert rig.fetch("SELECT $1::text, $2::text[], '1.1.1.1'::inet", [text, [text]]) == [
+        (text, [text], "1.1.1.1")
+    ]
+    assert rig.fetch("SELECT $1::text, $2::jsonb, $2::jsonb->>'a'", [text, {"a": text}]) == [
+        (text, {"a": text}, text)
+    ]
+
+
+def test_the_server_refuses_what_it_cannot_parse(rig: Rig) -> None:
+    with pytest.raises(ServerError, match="invalid input syntax"):
+        rig.fetch("SELECT $1::int4", ["five"])
+    assert rig.fetch("SELECT $1::int4", ["5"]) == [(5,)]
