@@ -1,15 +1,16 @@
-"""`connect`: a pool, which awaited becomes one connection. The synchronous mirror has no need of it."""
+"""`connect`: a pool, which awaited becomes one connection; and functions with the signature of a pool's class."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from psqlpy._async.connection import Connection
 from psqlpy._async.pool import ConnectionPool
 
 P = ParamSpec("P")
+Made = TypeVar("Made")
 
 
 class ConnectingPool(ConnectionPool):
@@ -33,18 +34,22 @@ class ConnectingPool(ConnectionPool):
         return connection
 
 
-def _like(pool: Callable[P, ConnectionPool]) -> Callable[P, ConnectingPool]:
-    def connect(*args: P.args, **kwargs: P.kwargs) -> ConnectingPool:
-        """Make a pool, with ConnectionPool's parameters; `await connect(...)` opens one connection instead."""
-        return ConnectingPool(*args, **kwargs)
+def like(pool: Callable[P, object], made: Callable[..., Made], name: str, doc: str) -> Callable[P, Made]:
+    """A function with the signature of `pool` that returns what `made` makes."""
 
-    connect.__signature__ = inspect.signature(pool)  # type: ignore[attr-defined]
-    return connect
+    def make(*args: P.args, **kwargs: P.kwargs) -> Made:
+        return made(*args, **kwargs)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = doc
+    make.__module__ = "psqlpy"
+    make.__signature__ = inspect.signature(pool)  # type: ignore[attr-defined]
+    return make
 
 
-connect = _like(ConnectionPool)
+MAKES_POOL = "Make a pool, with ConnectionPool's parameters."
 
-
-def connect_pool(*args: Any, **kwargs: Any) -> ConnectionPool:
-    """Make a pool, with ConnectionPool's parameters."""
-    return ConnectionPool(*args, **kwargs)
+connect = like(
+    ConnectionPool, ConnectingPool, "connect", f"{MAKES_POOL[:-1]}; `await connect(...)` opens one connection instead."
+)
+connect_pool = like(ConnectionPool, ConnectionPool, "connect_pool", MAKES_POOL)

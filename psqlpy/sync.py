@@ -1,7 +1,5 @@
 """The synchronous mirror of psqlpy: the same names and results, without an event loop."""
 
-from typing import Any
-
 from psqlpy import exceptions
 from psqlpy._config import (
     ConnRecyclingMethod,
@@ -11,6 +9,7 @@ from psqlpy._config import (
     SslMode,
     TargetSessionAttrs,
 )
+from psqlpy._connect import MAKES_POOL, like
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
@@ -40,9 +39,5 @@ __all__ = [
 ]
 
 
-def connect(*args: Any, **kwargs: Any) -> ConnectionPool:
-    """Make a pool, with ConnectionPool's parameters."""
-    return ConnectionPool(*args, **kwargs)
-
-
-connect_pool = connect
+connect = like(ConnectionPool, ConnectionPool, "connect", MAKES_POOL)
+connect_pool = like(ConnectionPool, ConnectionPool, "connect_pool", MAKES_POOL)

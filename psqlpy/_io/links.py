@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # How long another thread's event loop may take to let go of a connection. Seconds.
 _HANDOVER = 0.1
+# The server's last words and the end of the connection come with two reads.
+_READS = 2
 
 
 class _Link:
@@ -56,16 +58,28 @@ class _Link:
             return
         # Not PQfinish: that wakes neither a thread in poll() nor a trio task. The copy of the descriptor keeps the
         # number from being used by another socket meanwhile.
-        with socket.socket(fileno=socket.dup(pgconn.fd)) as copy:
-            try:
+        try:
+            with socket.socket(fileno=socket.dup(pgconn.fd)) as copy:
                 copy.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        except OSError:
+            # Nobody is at the other end, or libpq has seen that and closed the socket.
+            pass
 
 
 def _check_process(session: Session) -> None:
     if session.pgconn.is_inherited and not session.is_closed:
         session.lost("it belongs to the parent process: open a pool of its own after a fork")
+
+
+def _take_in(session: Session) -> None:
+    """Read what has arrived while nobody waited, the end of the connection too."""
+    _check_process(session)
+    reads = 0
+    while reads < _READS and not session.is_closed and look(session.fd):
+        session.pump(1)
+        reads += 1
+    if reads and not session.is_closed and session.pgconn.is_dismissed:
+        session.lost("the server closed the connection")
 
 
 class AsyncLink(_Link):
@@ -141,9 +155,7 @@ class AsyncLink(_Link):
     def look(self) -> bool:
         """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
         session = self.session
-        _check_process(session)
-        if not session.is_closed and look(session.fd):
-            session.pump(1)
+        _take_in(session)
         if session.is_closed:
             self.close()
         return not session.is_closed
@@ -187,15 +199,21 @@ class AsyncLink(_Link):
                 self.cut()
             self.driver.end()
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether a call into the session is under way that another one must not interrupt: `soon` sees to that."""
+        return False
+
     def soon(self, callback: Callable[[], None]) -> None:
         """Call back from the link's event loop, when it gets to it; now where there is none."""
         driver = self.driver
-        if isinstance(driver, AsyncioDriver) and driver.is_alive:
-            try:
+        try:
+            if isinstance(driver, AsyncioDriver):
                 driver.loop.call_soon_threadsafe(callback)
-            except RuntimeError:
-                callback()
-        else:
+            else:
+                call_soon(callback)
+        except RuntimeError:
+            # No event loop runs, or not any more.
             callback()
 
 
@@ -222,9 +240,7 @@ class SyncLink(_Link):
     def look(self) -> bool:
         """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
         with self.driver.inside() as session:
-            _check_process(session)
-            if not session.is_closed and look(session.fd):
-                session.pump(1)
+            _take_in(session)
         if session.is_closed:
             self.driver.end()
         return not session.is_closed
@@ -252,6 +268,11 @@ class SyncLink(_Link):
         with self.driver.inside() as session:
             session.close()
         self.driver.end()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a call into the session is under way, perhaps by this very thread."""
+        return self.driver.lock.locked()
 
     def soon(self, callback: Callable[[], None]) -> None:
         callback()

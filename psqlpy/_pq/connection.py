@@ -6,7 +6,7 @@ Not thread-safe: whoever owns the connection holds its lock around each call.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psqlpy._ffi._libpq import ffi, lib
@@ -20,7 +20,10 @@ MORE: int = lib.PSQ_MORE
 COPY: int = lib.PSQ_COPY
 NOTIFY: int = lib.PSQ_NOTIFY
 
+_TUPLES_OK = 2
 _SYNC = 10
+_LAST_WORDS = ("FATAL", "PANIC")
+_SYNC_READ = (_SYNC, None)
 _CANCEL_MESSAGE_SIZE = 256
 
 # Counts forks: a connection made by an ancestor process isn't ours to end, its socket is shared with the parent.
@@ -34,6 +37,10 @@ def _count_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_fork)
+
+
+_pump_one = lib.psq_pump_one
+_execute_flight = lib.psq_execute_flight
 
 
 class PGconn:
@@ -172,11 +179,18 @@ class PGconn:
         """Notices since the last call, oldest first, as diagnostic fields."""
         return self._notice_box.take()
 
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether the server has said why it hangs up: its end of the connection is closed, or is about to be."""
+        notices = self._notice_box.notices
+        return bool(notices) and notices[-1].get("severity_nonlocalized", notices[-1]["severity"]) in _LAST_WORDS
+
     # The pipeline
 
     def execute_flight(self, name: bytes, count: int, packed: bytes, result_format: int) -> int:
         """Bind, Execute, Sync, and send what the socket takes: 0 all sent, 1 some left, -1 failed."""
-        return int(lib.psq_execute_flight(self.pointer, name, count, packed, len(packed), result_format))
+        flushed: int = _execute_flight(self.pointer, name, count, packed, len(packed), result_format)
+        return flushed
 
     def send_prepare(self, name: bytes, query: bytes) -> bool:
         return bool(lib.psq_send_prepare(self.pointer, name, query))
@@ -208,10 +222,12 @@ class PGconn:
         """PQflush: 0 all sent, 1 some left, -1 failed."""
         return int(lib.PQflush(self.pointer))
 
-    def pump(self, flights: int, readable: bool) -> tuple[int, list[tuple[int, PGresult | None]]]:
+    def pump(self, flights: int, readable: bool) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
         """Send, read and parse without waiting: flags, and (status, result) pairs; the result is None for a Sync."""
         state = self._pump
-        lib.psq_pump(self.pointer, flights, readable, state)
+        pointer = _pump_one(self.pointer, flights, readable, state)
+        if pointer:
+            return 0, ((_TUPLES_OK, PGresult(pointer, _TUPLES_OK)), _SYNC_READ)
         count = state.count
         if not count:
             return state.flags, []
@@ -303,4 +319,5 @@ def look(fd: int) -> bool:
 
 def wait(fd: int, events: int, milliseconds: int) -> int:
     """Wait for one socket, bits 1 read and 2 write: the ready ones, 0 after the time or at a signal. Frees the GIL."""
-    return int(lib.psq_wait(fd, events, milliseconds))
+    ready: int = lib.psq_wait(fd, events, milliseconds)
+    return ready

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -22,3 +23,22 @@ def conn(pool: ConnectionPool) -> Iterator[Connection]:
     """A connection of `pool`."""
     with pool.acquire() as conn:
         yield conn
+
+
+@pytest.fixture
+def observer(dsn: str) -> Iterator[ConnectionPool]:
+    """Another pool, to look at a pool's backends with."""
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def table(dsn: str) -> Iterator[str]:
+    """The name of an empty table (id int4, name text), which every session sees."""
+    name = f"t_{uuid4().hex}"
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+        pool.execute(f"CREATE TABLE {name} (id int4, name text)")
+        yield name
+        # A test that failed may hold a lock on it.
+        pool.execute("SELECT set_config('lock_timeout', '5s', false)")
+        pool.execute(f"DROP TABLE IF EXISTS {name}", timeout=10)
