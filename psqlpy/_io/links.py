@@ -17,6 +17,7 @@ from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.primitives import AsyncWake
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
+from psqlpy._io.system_task import call_soon
 from psqlpy._io.thread_driver import ThreadDriver, drive as drive_in_thread
 from psqlpy._pq.connection import PGconn, look
 from psqlpy._protocol.connect import connect
@@ -78,7 +79,7 @@ def _take_in(session: Session) -> None:
     while reads < _READS and not session.is_closed and look(session.fd):
         session.pump(1)
         reads += 1
-    if reads and not session.is_closed and session.pgconn.is_dismissed:
+    if not session.is_closed and session.pgconn.is_dismissed:
         session.lost("the server closed the connection")
 
 
@@ -208,12 +209,14 @@ class AsyncLink(_Link):
         """Call back from the link's event loop, when it gets to it; now where there is none."""
         driver = self.driver
         try:
-            if isinstance(driver, AsyncioDriver):
+            if not isinstance(driver, AsyncioDriver):
+                call_soon(callback)
+            elif driver.is_alive:
                 driver.loop.call_soon_threadsafe(callback)
             else:
-                call_soon(callback)
+                callback()
         except RuntimeError:
-            # No event loop runs, or not any more.
+            # Closed this moment.
             callback()
 
 
