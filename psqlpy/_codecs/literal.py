@@ -45,12 +45,11 @@ def float_literal(value: float) -> str:
     text = float.__repr__(value)
     if text.endswith(".0"):
         text = text[:-2]
-    digits = len(text.lstrip("-"))
-    if text[-1].isdigit() and "e" not in text and abs(value) >= 1e15:
-        sign = "-" if value < 0 else ""
-        mantissa = text.lstrip("-").rstrip("0")
-        fraction = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
-        return f"{sign}{mantissa[0]}{fraction}e+{digits - 1}"
+    if 1e15 <= abs(value) < 1e16:  # from 1e16 on Python writes exponents too
+        whole, _, fraction = text.lstrip("-").partition(".")
+        digits = (whole + fraction).rstrip("0")
+        point = "." if len(digits) > 1 else ""
+        return f"{'-' if value < 0 else ''}{digits[0]}{point}{digits[1:]}e+{len(whole) - 1}"
     return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}.get(text, text)
 
 

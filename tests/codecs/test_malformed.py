@@ -211,13 +211,13 @@ def unpacked(plan: ResultPlan, result: PGresult) -> Any:
         return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(BINARY_OIDS), st.lists(st.binary(max_size=40), min_size=1, max_size=3))
 def test_any_bytes_are_a_value_or_an_error(oid: int, cells: list[bytes]) -> None:
     unpacked(*made(oid, *cells))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(ARRAY_OIDS),
     st.integers(-1, 7),
@@ -236,6 +236,7 @@ def test_any_array_is_a_value_or_an_error(
     unpacked(*made(oid, cell[:-1]))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=30))
 def test_utf8_is_what_python_takes_for_it(data: bytes) -> None:
     plan, result = made(oids.TEXT, data)
@@ -248,6 +249,7 @@ def test_utf8_is_what_python_takes_for_it(data: bytes) -> None:
         assert plan.tuples(result) == [(expected,)]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")), st.integers(0, 60))
 def test_text_cut_anywhere(data: bytes, length: int) -> None:
     test_utf8_is_what_python_takes_for_it.hypothesis.inner_test(data[:length])  # type: ignore[attr-defined]
