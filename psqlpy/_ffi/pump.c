@@ -130,6 +130,16 @@ psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
         state->flags |= PSQ_NOTIFY;
 }
 
+PGresult *
+psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state)
+{
+    psq_pump(conn, flights, readable, state);
+    if (state->count != 2 || state->flags != 0 || state->statuses[0] != PGRES_TUPLES_OK || state->results[1] != NULL)
+        return NULL;
+    state->count = 0;
+    return state->results[0];
+}
+
 int
 psq_consume(PGconn *conn, int copy_out)
 {

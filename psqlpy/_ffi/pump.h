@@ -25,6 +25,10 @@ typedef struct {
  * results. Never blocks. */
 void psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state);
 
+/* psq_pump for the everyday answer. When that is one TUPLES_OK and its Sync and nothing else, returns the result and leaves
+ * the state empty; otherwise NULL, and the state says what there was. */
+PGresult *psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state);
+
 /* Outside a pipeline: read until PQgetResult or PQgetCopyData won't block, or the socket is empty. `copy_out`: only read.
  * Returns 0 when the connection is lost. */
 int psq_consume(PGconn *conn, int copy_out);

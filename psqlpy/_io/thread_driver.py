@@ -19,9 +19,11 @@ from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
+from psqlpy._protocol.state import State
 
 _READ = 1
 _WRITE = 2
+_READ_WRITE = 3
 
 # A signal that comes just before poll() doesn't interrupt it: this is how late its handler may run. Milliseconds.
 _LONGEST_POLL = 200
@@ -53,49 +55,59 @@ class ThreadDriver:
                 self.session.submit(request)
                 self._inside = False
             while not request.done:
-                if deadline is not None and time.monotonic() >= deadline:
+                if self._reading:
+                    self._follow(request, deadline)
+                else:
+                    self._lead(request, deadline)
+                if deadline is not None and not request.done and time.monotonic() >= deadline:
                     raise query_timeout(began, request)
-                self._turn(request, deadline)
         except BaseException:
             self._leave(request)
             raise
         if self._waiting:
             self._pass_on()
-        if self.session.is_closed:
+        if self.session.state is State.CLOSED:
             self.end()
         elif self.on_settled is not None:
             self._tell_settled()
         if request.error is not None:
             raise request.error
 
-    def _turn(self, request: Request, deadline: float | None) -> None:
-        """One wait: for the socket if nobody else reads, otherwise for the one who does."""
+    def _lead(self, request: Request, deadline: float | None) -> None:
+        """Read for all, until the request is done or its time is over."""
         session = self.session
-        timeout = _LONGEST_POLL
-        if deadline is not None:
-            timeout = max(0, min(timeout, int((deadline - time.monotonic()) * 1000) + 1))
+        leads = False
+        try:
+            with self.lock:
+                if self._reading:
+                    return
+                leads = self._reading = True
+            while not request.done:
+                ready = wait(session.fd, _READ_WRITE if session.wants_write else _READ, _milliseconds(deadline))
+                self._pump(ready)
+                if deadline is not None and time.monotonic() >= deadline:
+                    return
+        finally:
+            if leads:
+                self._reading = False
+
+    def _follow(self, request: Request, deadline: float | None) -> None:
+        """Wait once for the one who reads."""
+        session = self.session
         woken = None
         with self.lock:
-            leads = not self._reading
-            if leads:
-                self._reading = True
-            elif not request.done and not session.wants_write:
+            if self._reading and not request.done and not session.wants_write:
                 woken = self._waiting[request] = threading.Lock()
                 woken.acquire()
                 request.wake = partial(_release, woken)
-        if leads:
-            try:
-                self._pump(wait(session.fd, _READ | _WRITE if session.wants_write else _READ, timeout))
-            finally:
-                self._reading = False
-        elif woken is None:
-            # The one who reads doesn't know that there is something to write.
-            self._pump(wait(session.fd, _WRITE, timeout))
-        else:
-            woken.acquire(timeout=timeout / 1000)
+        if woken is not None:
+            woken.acquire(timeout=_milliseconds(deadline) / 1000)
             with self.lock:
                 self._waiting.pop(request, None)
                 request.wake = None
+        elif session.wants_write:
+            # The one who reads doesn't know that there is something to write.
+            self._pump(wait(session.fd, _WRITE, _milliseconds(deadline)))
 
     def _pump(self, ready: int) -> None:
         session = self.session
@@ -167,7 +179,7 @@ class ThreadDriver:
                 self._reading = True
             if leads:
                 try:
-                    self._pump(wait(session.fd, _READ | _WRITE if session.wants_write else _READ, _CANCEL_POLL))
+                    self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, _CANCEL_POLL))
                 finally:
                     self._reading = False
             else:
@@ -184,6 +196,13 @@ class ThreadDriver:
             if not self._reading:
                 self.session.pgconn.finish()
         self._tell_settled()
+
+
+def _milliseconds(deadline: float | None) -> int:
+    """How long one poll may take."""
+    if deadline is None:
+        return _LONGEST_POLL
+    return max(0, min(_LONGEST_POLL, int((deadline - time.monotonic()) * 1000) + 1))
 
 
 def _release(woken: threading.Lock) -> None:

@@ -21,8 +21,6 @@ class Batch(Query):
     Written in pieces, the next when the socket has taken the one before, so that libpq's buffer stays small.
     """
 
-    __slots__ = ("landed", "pieces", "rows")
-
     def __init__(
         self,
         text: str,

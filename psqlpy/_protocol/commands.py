@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 class Commands(Request):
     """Unnamed statements in one flight; the first failure skips the rest and is the error. `tags` are what succeeded."""
 
-    __slots__ = ("commands", "failure", "family", "tags")
-
     def __init__(
         self,
         commands: Sequence[bytes],
@@ -28,7 +26,6 @@ class Commands(Request):
         *,
         holds_followers: bool = True,
     ) -> None:
-        super().__init__()
         self.commands = commands
         self.family = family
         # Whatever ends or begins a transaction lets nothing be written behind it before its outcome is known.
@@ -54,10 +51,17 @@ class Commands(Request):
         return True
 
 
+def unsent_begin(request: Request) -> list[Commands]:
+    """What was to travel in front of a request that will not be sent: others, behind it, count on a transaction."""
+    if not request.before or request.written:
+        return []
+    begin = Commands(request.before)
+    begin.silent = True
+    return [begin]
+
+
 class CloseStatement(Commands):
     """Close a prepared statement that left the cache. Nobody waits for it."""
-
-    __slots__ = ("statement",)
 
     def __init__(self, statement: Statement) -> None:
         super().__init__((b'DEALLOCATE "%b"' % statement.name,), holds_followers=False)

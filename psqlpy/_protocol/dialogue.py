@@ -22,10 +22,7 @@ Talk = Generator[Want, int | None, Any]
 class Dialogue(Request):
     """Runs when everything before it has landed; everything behind it waits."""
 
-    __slots__ = ("drops_prepared", "talk", "value")
-
     def __init__(self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False) -> None:
-        super().__init__()
         self.talk = talk
         # What runs may remove prepared statements, ours too.
         self.drops_prepared = drops_prepared
@@ -34,7 +31,7 @@ class Dialogue(Request):
     def write(self, session: Session) -> None:
         self.holds_followers = True
         if session.flights:
-            session.retry_when_quiet(self)
+            session.wait_until_quiet(self)
             return
         self.written = True
         # What a script of any statements leaves behind isn't known.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from psqlpy import exceptions
 from psqlpy._protocol.classify import StatementTraits
@@ -54,14 +55,46 @@ def failed(
             message_prefix=f"{prefix}parameter ${bound[1]} does not fit: ",
         )
     if stale:
-        failure = {**failure, "hint": "the statement's plan was dropped, for example by DDL: run the transaction again"}
+        failure = {
+            **failure,
+            "hint": "the statement's plan was dropped, for example by DDL: run the transaction again",
+        }
     return exceptions.server_error(failure, family, message_prefix=prefix, query=query)
+
+
+def hung_up(reason: str, said: Iterable[Fields]) -> exceptions.ConnectionLostError:
+    """Why a connection is of no use any more: the last fatal thing the server said, otherwise `reason`."""
+    fatal = [fields for fields in said if fields.get("severity") in ("FATAL", "PANIC")]
+    if not fatal:
+        return exceptions.ConnectionLostError(reason or "the server closed the connection")
+    error = exceptions.ConnectionLostError(fatal[-1].get("message_primary") or reason)
+    error.sqlstate = fatal[-1].get("sqlstate")
+    return error
+
+
+def closed(reason: exceptions.ConnectionLostError | None) -> exceptions.ConnectionClosedError:
+    """What a request gets on a connection that was closed, or lost for a reason; nothing was sent."""
+    if reason is None:
+        error = exceptions.ConnectionClosedError("connection is closed: acquire another one from the pool")
+    else:
+        error = exceptions.ConnectionLostError(f"connection is lost: {reason}")
+        error.sqlstate = reason.sqlstate
+    error.safe_to_retry = True
+    return error
 
 
 def check_pipelined(query: str, traits: StatementTraits) -> None:
     """Refuse, before anything is sent, a text that the extended protocol can't take or libpq would choke on."""
     if "\0" in query:
-        raise exceptions.ParameterValueError("the query contains a NUL character, which PostgreSQL can't store")
+        raise exceptions.ParameterValueError(
+            "the query contains a NUL character, which PostgreSQL can't store"
+        )
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise exceptions.ParameterValueError(
+            "the query contains a lone surrogate, which can't be sent as UTF-8"
+        ) from None
     if traits.copy_stdio:
         raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
             "COPY from STDIN or to STDOUT can't be executed as a statement: use the copy methods"

@@ -78,7 +78,7 @@ def resolve_parameters(query: str, parameters: object) -> tuple[str, Sequence[An
     """
     try:
         named = _remembered[query]
-    except KeyError:
+    except (KeyError, TypeError):
         named = _look_through(query)
     if named is None:
         # Exact types first: isinstance() with an abstract class takes longer than all the rest of this.
@@ -97,6 +97,8 @@ def resolve_parameters(query: str, parameters: object) -> tuple[str, Sequence[An
 
 
 def _look_through(query: str) -> NamedQuery | None:
+    if not isinstance(query, str):
+        raise ParameterTypeError(f"the query must be a str, not {type(query).__name__}")
     named = bind_named(query)
     if len(query) <= _REMEMBERED_LENGTH:
         if len(_remembered) >= _REMEMBERED_COUNT:

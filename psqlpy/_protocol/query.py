@@ -31,19 +31,14 @@ QUERY_CANCELED = "57014"
 class Query(Request):
     """One execution of a statement; `before` are commands that travel under the same Sync (BEGIN)."""
 
-    __slots__ = (
-        "before",
-        "executing",
-        "failure",
-        "family",
-        "parameters",
-        "plan",
-        "result",
-        "retried",
-        "skip",
-        "statement",
-        "text",
-    )
+    # From the session's cache, when it is this request's turn.
+    statement: Statement | None = None
+    executing = False
+    plan: Any = None
+    result: PGresult | None = None
+    retried = False
+    # How many results of `before` are still to come.
+    skip = 0
 
     def __init__(
         self,
@@ -52,27 +47,11 @@ class Query(Request):
         family: type[exceptions.Error] = exceptions.ConnectionExecuteError,
         before: tuple[bytes, ...] = (),
     ) -> None:
-        # Request.__init__ written out: this is the path of every query.
-        self.done = False
-        self.error = None
-        self.abandoned = False
-        self.written = False
-        self.holds_followers = False
-        self.wake = None
-        self.silent = False
         self.text = text
-        # From the session's cache, when it is this request's turn.
-        self.statement: Statement | None = None
         self.parameters = parameters
         self.family = family
-        self.before = before
-        self.executing = False
-        self.failure: Fields | None = None
-        self.plan: Any = None
-        self.result: PGresult | None = None
-        self.retried = False
-        # How many results of `before` are still to come.
-        self.skip = 0
+        if before:
+            self.before = before
 
     def write(self, session: Session) -> None:
         if self.failure is not None:
@@ -84,13 +63,13 @@ class Query(Request):
         encoder = statement.parameter_plan
         packed = encoder.encode(self.parameters)
         self.plan = statement.result_plan
-        self.executing = True
-        self.written = True
+        self.executing = self.written = True
         traits = statement.traits
         if traits.leaves_state and traits.transaction_control is None:
             session.leaves_state = True
-        # Until its Sync is read nobody knows whether a transaction is open.
-        self.holds_followers = traits.may_control_transaction
+        if traits.may_control_transaction:
+            # Until its Sync is read nobody knows whether a transaction is open.
+            self.holds_followers = True
         pgconn = session.pgconn
         if self.before:
             sent = self._send_before(session)
@@ -111,7 +90,8 @@ class Query(Request):
         self.executing = False
         self.holds_followers = True
         pgconn = session.pgconn
-        sent = self._send_before(session) and pgconn.send_prepare(statement.name, statement.text.encode())
+        query = statement.text.encode()
+        sent = self._send_before(session) and pgconn.send_prepare(statement.name, query)
         session.fly(self, pgconn.end_flight() if sent else -1)
 
     def _send_before(self, session: Session) -> bool:
@@ -163,7 +143,12 @@ class Query(Request):
         if self.skip:
             self.fail(failed(failure, exceptions.TransactionBeginError))
             return True
-        if not (stale or stray) or self.retried or not statement.traits.can_retry_after_heal:
+        if (
+            not (stale or stray)
+            or self.retried
+            or self.abandoned
+            or not statement.traits.can_retry_after_heal
+        ):
             self.fail(failed(failure, self.family, self.text, stale=stale))
             return True
         self.retried = True

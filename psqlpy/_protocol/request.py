@@ -16,25 +16,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.failures import Fields
     from psqlpy._protocol.session import Session
 
 
 class Request:
     """One caller's wish, from submission to its end."""
 
-    __slots__ = ("abandoned", "done", "error", "holds_followers", "silent", "wake", "written")
+    # Commands that travel in front (BEGIN).
+    before: tuple[bytes, ...] = ()
+    # The error that the server answered with.
+    failure: Fields | None = None
 
-    def __init__(self) -> None:
-        self.done = False
-        self.error: BaseException | None = None
-        # Nobody waits for it any more: its answers are read and dropped.
-        self.abandoned = False
-        # A flight that executes something was written: it may have had an effect on the server.
-        self.written = False
-        self.holds_followers = False
-        # Nobody ever waits for it: housekeeping.
-        self.silent = False
-        self.wake: Callable[[], None] | None = None
+    # What a request starts with stands in its class: it is made for every query, and most of this never changes.
+    done = False
+    error: BaseException | None = None
+    # Nobody waits for it any more: its answers are read and dropped.
+    abandoned = False
+    # A flight that executes something was written: it may have had an effect on the server.
+    written = False
+    holds_followers = False
+    # Nobody ever waits for it: housekeeping.
+    silent = False
+    wake: Callable[[], None] | None = None
 
     def write(self, session: Session) -> None:
         raise NotImplementedError

@@ -33,8 +33,6 @@ _FORGET_ALL = (b"DISCARD ALL",)
 class Reset(Commands):
     """Commands whose failure means that the connection can't be trusted."""
 
-    __slots__ = ()
-
     def __init__(self, commands: tuple[bytes, ...]) -> None:
         super().__init__(commands, holds_followers=False)
 

@@ -19,7 +19,8 @@ from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._pq.result import PGresult
-from psqlpy._protocol.commands import CloseStatement
+from psqlpy._protocol.commands import CloseStatement, unsent_begin
+from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import Event, State, advance
 from psqlpy._protocol.statements import Statement, StatementCache
@@ -36,6 +37,7 @@ class Session:
     __slots__ = (
         "__weakref__",
         "cancel_outstanding",
+        "cancelled_by",
         "close_reason",
         "dialogue",
         "fd",
@@ -74,7 +76,9 @@ class Session:
         self.dialogue: Any = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
         self.cancel_outstanding = False
-        self.close_reason: BaseException | None = None
+        # Who had the cancel request sent, until the session is quiet again.
+        self.cancelled_by: object = None
+        self.close_reason: exceptions.ConnectionLostError | None = None
         # Something was executed that may have left traces for the next user of a pooled connection.
         self.leaves_state = False
         self.on_notification: Callable[[Notification], None] | None = None
@@ -106,11 +110,6 @@ class Session:
     def transaction_status(self) -> TransactionStatus:
         return TransactionStatus.UNKNOWN if self.is_closed else self.pgconn.transaction_status
 
-    @property
-    def awaits_answer(self) -> bool:
-        """Whether the server still owes something, so that somebody has to read."""
-        return bool(self.flights) or self.dialogue is not None
-
     # Requests
 
     def submit_silently(self, request: Request) -> None:
@@ -133,6 +132,8 @@ class Session:
         except Exception as error:
             # Nothing was sent: requests encode before they write, and a failing write closes the session.
             request.fail(error)
+            for begin in unsent_begin(request):
+                self._write(begin)
             return
         if request.holds_followers and not request.done:
             self.gate_open = False
@@ -156,8 +157,13 @@ class Session:
             return
         self._advance_dialogue(0)
 
-    def _write_queued(self) -> None:
-        """Write what may go now: all that is queued, up to a request that holds the others back."""
+    def _go_on(self) -> None:
+        """Write what may go now: what has to be written again, one by one, then the queue up to what holds it back."""
+        while self.retries and self.state is State.READY:
+            self._write_again(self.retries.popleft())
+        if self.state is State.READY:
+            # Nothing is in flight, so nothing holds anything back.
+            self.gate_open = True
         while self.queue and self.gate_open:
             self._write(self.queue.popleft())
 
@@ -195,11 +201,11 @@ class Session:
             for status, result in results:
                 if result is None:
                     self._land()
-                else:
+                elif self.flights:
                     self.flights[0].receive(self, status, result)
             if flags & ~WANT_WRITE:
                 self._attend(flags)
-            if self.state is State.CLOSED or self.dialogue is not None:
+            if self.is_closed or self.dialogue is not None:
                 return
             if self.flights and not self.wants_write:
                 self.flights[-1].more(self)
@@ -216,32 +222,35 @@ class Session:
                     self.on_notification(notification)
         if flags & COPY:
             self.lost("COPY can't run in a pipeline: use the COPY methods")
-        elif flags & BROKEN:
+        elif flags & BROKEN and not flags & MORE:
+            # With MORE there are results left that had arrived before the end.
             self.lost(self.pgconn.error_message)
 
     def _land(self) -> None:
         """The Sync of the oldest flight was read."""
+        if not self.flights:
+            # A request before this one has closed the session.
+            return
         request = self.flights.popleft()
         if not self.flights and self.state is State.FLYING:
             self.state = advance(self.state, Event.ALL_LANDED)
-        if request.abandoned or self._has_ended(request):
+        if self._has_ended(request) or request.abandoned:
             if not request.done:
                 request.finish()
             if request.holds_followers:
                 self._open_gate()
+        elif request in self.retries:
+            pass
         elif self.state is State.DRAINING:
             # It goes on when the cancel request, meant for another, can't hit it any more.
-            if request not in self.retries:
-                self.retries.append(request)
-        elif request not in self.retries:
+            self.retries.append(request)
+        else:
             # Its next flight goes before everything queued: the gate is still shut for the others.
             self._write_again(request)
         if self.state is State.DRAINING:
             self._end_draining()
-        elif self.state is State.READY and self.retries:
-            self._write_again(self.retries.popleft())
-        elif self.queue and self.gate_open:
-            self._write_queued()
+        elif self.queue or self.retries:
+            self._go_on()
 
     def _has_ended(self, request: Request) -> bool:
         try:
@@ -265,8 +274,13 @@ class Session:
         )
 
     def retry_when_quiet(self, request: Request) -> None:
-        """Write `request` again once nothing is in flight, before everything queued."""
+        """Write `request`, which has flown, again once nothing is in flight, before everything queued."""
         self.retries.append(request)
+        self.gate_open = False
+
+    def wait_until_quiet(self, request: Request) -> None:
+        """Write `request`, whose turn it is, once nothing is in flight."""
+        self.queue.appendleft(request)
         self.gate_open = False
 
     def _advance_dialogue(self, ready: int) -> None:
@@ -298,8 +312,7 @@ class Session:
             self._end_draining()
         elif self.state is State.DIALOGUE:
             self.state = advance(self.state, Event.DIALOGUE_ENDED)
-            self._open_gate()
-            self._write_queued()
+            self._go_on()
 
     # Cancelling
 
@@ -312,10 +325,13 @@ class Session:
         request.abandoned = True
         for waiting in (self.queue, self.retries):
             if request in waiting:
+                place = waiting.index(request)
                 waiting.remove(request)
+                for begin in unsent_begin(request):
+                    waiting.insert(place, begin)
                 request.finish()
                 self._open_gate()
-                self._write_queued()
+                self._go_on()
                 return
         if request in self.flights:
             self.gate_open = False
@@ -325,52 +341,39 @@ class Session:
         """Whether a cancel request can only hit `request`, or nothing."""
         return all(flight is request or flight.abandoned for flight in self.flights)
 
-    def start_cancel(self) -> None:
-        """The server is being asked to cancel; `cancel_returned` follows in any case."""
+    def start_cancel(self, by: object) -> None:
+        """The server is being asked to cancel; `cancel_returned` follows in any case, with the same argument."""
         self.state = advance(self.state, Event.CANCEL_SENT)
         self.gate_open = False
         self.cancel_outstanding = True
+        self.cancelled_by = by
 
-    def cancel_returned(self) -> None:
+    def cancel_returned(self, by: object) -> None:
         """The cancel request was taken by the server, or has failed: it can't hit anything any more."""
-        self.cancel_outstanding = False
-        if self.state is State.DRAINING:
+        if self.cancelled_by is by and self.state is State.DRAINING:
+            self.cancel_outstanding = False
             self._end_draining()
 
     def _end_draining(self) -> None:
         if self.flights or self.cancel_outstanding or self.dialogue is not None:
             return
         self.state = advance(self.state, Event.DRAINED)
-        if self.retries:
-            self._write_again(self.retries.popleft())
-        else:
-            self._open_gate()
-        self._write_queued()
+        self.cancelled_by = None
+        self._go_on()
 
     # The end
 
     def closed_error(self) -> exceptions.ConnectionClosedError:
         """Why nothing can be sent; nothing was."""
-        reason = self.close_reason
-        if reason is None:
-            error = exceptions.ConnectionClosedError("connection is closed: acquire another one from the pool")
-        else:
-            error = exceptions.ConnectionLostError(f"connection is lost: {reason}")
-        error.safe_to_retry = True
-        return error
+        return closed(self.close_reason)
 
     def lost(self, reason: str) -> None:
         """The connection is of no use any more: fail everything in it."""
         if self.state is State.CLOSED:
             return
-        notices = self.pgconn.take_notices()
-        fatal = next((n for n in reversed(notices) if n.get("severity") in ("FATAL", "PANIC")), None)
-        if fatal is not None:
-            # The server said why before it hung up.
-            reason = fatal["message_primary"] or reason
-        self.close_reason = exceptions.ConnectionLostError(reason or "the server closed the connection")
-        if fatal is not None:
-            self.close_reason.sqlstate = fatal["sqlstate"]
+        # The server says why before it hangs up: in a notice, or in the answer to what runs.
+        failures = [request.failure for request in self.flights if request.failure is not None]
+        self.close_reason = hung_up(reason, [*self.pgconn.take_notices(), *failures])
         self._close()
 
     def close(self) -> None:
@@ -382,6 +385,8 @@ class Session:
         self.state = advance(self.state, Event.CLOSED)
         self.gate_open = False
         self.wants_write = False
+        self.cancel_outstanding = False
+        self.cancelled_by = None
         dialogue, self.dialogue = self.dialogue, None
         if dialogue is not None:
             dialogue.close()
@@ -391,7 +396,6 @@ class Session:
         self.queue.clear()
         for request in failed:
             error = self.closed_error()
-            error.sqlstate = getattr(self.close_reason, "sqlstate", None)
             error.safe_to_retry = not request.written
             error.may_have_committed = request.written
             request.fail(error)

@@ -16,6 +16,20 @@ from psqlpy._protocol.want import Want
 _COPY_REFUSED = b"COPY FROM STDIN can't be used in a batch"
 
 
+def encode_query(query: str) -> bytes:
+    """What is sent for a text; ParameterTypeError or ParameterValueError for what can't be."""
+    if not isinstance(query, str):
+        raise exceptions.ParameterTypeError(f"the query must be a str, not {type(query).__name__}")
+    if "\0" in query:
+        raise exceptions.ParameterValueError("the query contains a NUL character, which PostgreSQL can't store")
+    try:
+        return query.encode()
+    except UnicodeEncodeError:
+        raise exceptions.ParameterValueError(
+            "the query contains a lone surrogate, which can't be sent as UTF-8"
+        ) from None
+
+
 def simple_query(pgconn: PGconn, query: bytes) -> Talk:
     """Send one text and return the results of its statements, the error that ended it included."""
     if not pgconn.send_query(query):

@@ -9,7 +9,12 @@ from __future__ import annotations
 from enum import Enum
 
 
-class State(Enum):
+class _Word(Enum):
+    # Enum's own is written in Python, and every request asks for it several times.
+    __hash__ = object.__hash__
+
+
+class State(_Word):
     READY = "ready"  # nothing in flight, the transaction status is known
     FLYING = "flying"  # flights are out: more may follow, in order
     DIALOGUE = "dialogue"  # outside the pipeline: one simple query or COPY, alone
@@ -17,7 +22,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Event(Enum):
+class Event(_Word):
     FLIGHT_SENT = "a flight is sent"
     ALL_LANDED = "the last flight's Sync is read"
     DIALOGUE_STARTED = "a dialogue outside the pipeline starts"

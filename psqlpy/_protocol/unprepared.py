@@ -28,21 +28,6 @@ DESCRIPTIONS_KEPT = 1024
 class Unprepared(Request):
     """One execution; `result` and `plan` as in Query."""
 
-    __slots__ = (
-        "before",
-        "described",
-        "descriptions",
-        "encoded",
-        "failure",
-        "family",
-        "parameters",
-        "plan",
-        "result",
-        "skip",
-        "text",
-        "traits",
-    )
-
     def __init__(
         self,
         text: str,
@@ -52,13 +37,13 @@ class Unprepared(Request):
         family: type[exceptions.Error] = exceptions.ConnectionExecuteError,
         before: tuple[bytes, ...] = (),
     ) -> None:
-        super().__init__()
         self.text = text
         self.traits = traits
         self.parameters = parameters
         self.descriptions = descriptions
         self.family = family
-        self.before = before
+        if before:
+            self.before = before
         # How many results of `before` are still to come.
         self.skip = len(before)
         self.described: PGresult | None = None
@@ -73,6 +58,7 @@ class Unprepared(Request):
         if self.traits.leaves_state:
             session.leaves_state = True
         pgconn = session.pgconn
+        query = self.text.encode()
         known = self.descriptions.get(self.text)
         self.holds_followers = known is None or bool(self.before) or self.traits.may_control_transaction
         if known is not None:
@@ -81,11 +67,11 @@ class Unprepared(Request):
             packed = session.registry.parameter_plan(oids).encode(self.parameters)
             self.encoded = self.written = True
             sent = self._send_before(session)
-            sent = sent and pgconn.send_unnamed(self.text.encode(), oids, packed, self.plan.format)
+            sent = sent and pgconn.send_unnamed(query, oids, packed, self.plan.format)
             session.fly(self, pgconn.end_flight() if sent else -1)
             return
         self.written = bool(self.before)
-        sent = self._send_before(session) and pgconn.send_prepare(b"", self.text.encode())
+        sent = self._send_before(session) and pgconn.send_prepare(b"", query)
         sent = sent and pgconn.send_flush_request()
         session.fly(self, pgconn.flush() if sent else -1)
 
@@ -114,6 +100,9 @@ class Unprepared(Request):
             self._close_flight(session)
 
     def _write_execution(self, session: Session, described: PGresult) -> None:
+        if self.abandoned:
+            self._close_flight(session)
+            return
         oids, columns = described.parameter_oids(), described.columns()
         try:
             self.plan = session.registry.result_plan(columns)

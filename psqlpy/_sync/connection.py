@@ -31,7 +31,7 @@ class Connection(SyncConnectionBlock, Executor):
     nobody refers to any more goes back to its pool.
     """
 
-    __slots__ = ("__weakref__", "_begin", "_link", "_pool", "_returned", "depth")
+    __slots__ = ("__weakref__", "_abandoned", "_begin", "_link", "_pool", "_returned", "open_transactions")
 
     def __init__(self, pool: ConnectionPool, link: SyncLink | None) -> None:
         self._pool = pool
@@ -39,8 +39,10 @@ class Connection(SyncConnectionBlock, Executor):
         self._returned = False
         # A BEGIN that travels with the next statement.
         self._begin: bytes | None = None
-        #: How many transactions are begun and not ended, one in the other.
-        self.depth = 0
+        # What rolls back transactions that nobody refers to any more, to be sent before anything else.
+        self._abandoned: list[tuple[bytes, ...]] = []
+        #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
+        self.open_transactions: list[int] = []
 
     # The block
 
@@ -168,6 +170,19 @@ class Connection(SyncConnectionBlock, Executor):
         if begin:
             self.link.run(Commands(begin, exceptions.TransactionBeginError), deadline)
 
+    def abandon_transaction(self, rollback: tuple[bytes, ...]) -> None:
+        """Roll back a transaction whose object is gone. May be called anywhere, by the garbage collector too."""
+        link = self._link
+        if link is not None:
+            self._abandoned.append(rollback)
+            if not link.is_inside:
+                link.soon(self._roll_back_abandoned)
+
+    def _roll_back_abandoned(self) -> None:
+        link = self._link
+        while self._abandoned and link is not None:
+            link.send(Commands(self._abandoned.pop(0)))
+
     # Cancelling
 
     def cancel(self) -> None:
@@ -185,6 +200,8 @@ class Connection(SyncConnectionBlock, Executor):
         """The pooled connection behind the handle; raises ConnectionClosedError when it was given back."""
         if self._link is None:
             raise self._closed_error()
+        if self._abandoned:
+            self._roll_back_abandoned()
         return self._link
 
     @property

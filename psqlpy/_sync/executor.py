@@ -15,13 +15,16 @@ from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.failures import failed
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.query import Query
-from psqlpy._protocol.simple_query import simple_query
+from psqlpy._protocol.simple_query import encode_query, simple_query
 from psqlpy._protocol.unprepared import Unprepared
 from psqlpy._result import QueryResult, SingleQueryResult
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
     from psqlpy._sync.connection import Connection
+
+#: Of `default=`: that it wasn't given.
+NO_DEFAULT: Any = object()
 
 _DROPS_PREPARED = compile(r"\b(?:DISCARD|DEALLOCATE)\b", IGNORECASE)
 
@@ -78,12 +81,16 @@ class Executor:
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
-    ) -> SingleQueryResult:
-        """Execute one statement that returns exactly one row; otherwise NoRowsError or TooManyRowsError."""
+        default: Any = NO_DEFAULT,
+    ) -> SingleQueryResult | Any:
+        """Execute one statement that returns exactly one row, and return it as a SingleQueryResult.
+
+        Without a row it returns `default` if that is given, else raises NoRowsError; with more, TooManyRowsError.
+        """
         query = self._run(querystring, parameters, prepared, timeout)
         result = query.result
         if result.row_count != 1:
-            raise _not_one_row(result)
+            return self._not_one_row(result.row_count, default)
         return SingleQueryResult(result, query.plan)
 
     def fetch_val(
@@ -93,12 +100,16 @@ class Executor:
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        default: Any = NO_DEFAULT,
     ) -> Any:
-        """Execute one statement that returns exactly one row, and return the value of its first column."""
+        """Execute one statement that returns exactly one row, and return the value of its first column.
+
+        Without a row it returns `default` if that is given, else raises NoRowsError; with more, TooManyRowsError.
+        """
         query = self._run(querystring, parameters, prepared, timeout)
         result = query.result
         if result.row_count != 1:
-            raise _not_one_row(result)
+            return self._not_one_row(result.row_count, default)
         return query.plan.value(result, 0, 0) if result.column_count else None
 
     def execute_many(
@@ -124,22 +135,19 @@ class Executor:
         if not rows:
             return
         connection = self._lease()
+        deadline = connection.deadline(timeout)
         batch = Batch(text, rows, self._family, connection.take_begin())
-        connection.link.run(batch, connection.deadline(timeout))
+        connection.link.run(batch, deadline)
 
     def execute_batch(self, querystring: str, *, timeout: float | None = None) -> None:
         """Execute any number of statements in one text, without parameters, by the simple query protocol.
 
         They are one transaction unless the text says otherwise.
         """
-        if "\0" in querystring:
-            raise exceptions.ParameterValueError(
-                "the query contains a NUL character, which PostgreSQL can't store"
-            )
+        query = encode_query(querystring)
         connection = self._lease()
         deadline = connection.deadline(timeout)
         connection.begin_now(deadline)
-        query = querystring.encode()
         dialogue = Dialogue(
             lambda pgconn: simple_query(pgconn, query),
             drops_prepared=_DROPS_PREPARED.search(querystring) is not None,
@@ -152,6 +160,8 @@ class Executor:
         """One statement's way to the server and back: a request with `result` and `plan`."""
         connection = self._lease()
         text, values = resolve_parameters(querystring, parameters)
+        # All that may fail comes before a BEGIN is taken along.
+        deadline = connection.deadline(timeout)
         query: Query | Unprepared
         if prepared is False:
             query = Unprepared(
@@ -159,8 +169,19 @@ class Executor:
             )
         else:
             query = Query(text, values, self._family, connection.take_begin())
-        connection.link.run(query, connection.deadline(timeout))
+        connection.link.run(query, deadline)
         return query
+
+    def _not_one_row(self, count: int, default: Any) -> Any:
+        if count:
+            raise exceptions.combine(exceptions.TooManyRowsError, self._family)(
+                f"query returned an unexpected number of rows: one was asked for, {count} came"
+            )
+        if default is not NO_DEFAULT:
+            return default
+        raise exceptions.combine(exceptions.NoRowsError, self._family)(
+            "query returned an unexpected number of rows: one was asked for, none came"
+        )
 
 
 def _resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, list[Sequence[object]]]:
@@ -170,14 +191,6 @@ def _resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, 
         text, values = resolve_parameters(querystring, row)
         rows.append(values)
     return text, rows
-
-
-def _not_one_row(result: PGresult) -> exceptions.ConnectionExecuteError:
-    if result.row_count:
-        return exceptions.TooManyRowsError(
-            f"query returned an unexpected number of rows: one was asked for, {result.row_count} came"
-        )
-    return exceptions.NoRowsError("query returned an unexpected number of rows: one was asked for, none came")
 
 
 def _raise_failed(result: PGresult, family: type[exceptions.Error], query: str) -> None:

@@ -22,7 +22,7 @@ from psqlpy._io.blocks import SyncCall, SyncPoolBlock, sync_call
 from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
-from psqlpy._sync.executor import check_timeout, deadline_after
+from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._sync.lending import Lending
 
 if TYPE_CHECKING:
@@ -222,12 +222,10 @@ class ConnectionPool(Lending, SyncPoolBlock):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
-    ) -> SingleQueryResult:
+        default: Any = NO_DEFAULT,
+    ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
-        row: SingleQueryResult = self._with_connection(
-            "fetch_row", timeout, querystring, parameters, prepared
-        )
-        return row
+        return self._with_connection("fetch_row", timeout, querystring, parameters, prepared, default=default)
 
     def fetch_val(
         self,
@@ -236,9 +234,10 @@ class ConnectionPool(Lending, SyncPoolBlock):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        default: Any = NO_DEFAULT,
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
-        return self._with_connection("fetch_val", timeout, querystring, parameters, prepared)
+        return self._with_connection("fetch_val", timeout, querystring, parameters, prepared, default=default)
 
     def execute_many(
         self,
@@ -251,13 +250,15 @@ class ConnectionPool(Lending, SyncPoolBlock):
         """Execute one statement for every row of parameters, for all or for none; as Connection.execute_many."""
         self._with_connection("execute_many", timeout, querystring, parameters, prepared)
 
-    def _with_connection(self, method: str, timeout: float | None, *arguments: object) -> Any:
+    def _with_connection(
+        self, method: str, timeout: float | None, *arguments: object, **options: object
+    ) -> Any:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
         connection = Connection(self, self.take_link(deadline))
         try:
             # Not None, which would be the pool's default again.
             left = inf if deadline is None else max(0.0, deadline - monotonic())
-            return getattr(connection, method)(*arguments, timeout=left)
+            return getattr(connection, method)(*arguments, timeout=left, **options)
         finally:
             connection.close()
 
