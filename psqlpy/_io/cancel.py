@@ -48,10 +48,10 @@ class Cancellation:
         """Do what is due; returns the seconds until the next step. `on_return` is called by another thread."""
         session = self.session
         now = time.monotonic()
-        if self._returned and session.cancel_outstanding:
-            session.cancel_returned()
+        if self._returned:
+            session.cancel_returned(self)
         if self._asked_at is not None:
-            if session.state is not State.DRAINING:
+            if session.cancelled_by is not self:
                 self.over = True
             elif now - self._asked_at >= self._budget:
                 session.lost("a cancelled statement did not end")
@@ -75,7 +75,7 @@ class Cancellation:
 
     def _ask(self, on_return: Callable[[], None]) -> None:
         self._asked_at = time.monotonic()
-        self.session.start_cancel()
+        self.session.start_cancel(self)
         canceller = self.session.pgconn.canceller()
 
         def run() -> None:
