@@ -149,6 +149,8 @@ class Cell:
     NOT_UTF8: int = lib.PSQ_CELL_NOT_UTF8
     OUT_OF_RANGE: int = lib.PSQ_CELL_OUT_OF_RANGE
     INFINITE: int = lib.PSQ_CELL_INFINITE
+    NO_ROOM: int = lib.PSQ_CELL_NO_ROOM
+    MISMATCH: int = lib.PSQ_CELL_MISMATCH
 
 
 HAS_NULLS: int = lib.PSQ_NULLS
@@ -162,10 +164,11 @@ _LARGEST_BUFFER = 1 << 33
 # stream, and which keeps it alive. Free ones wait here, as many as ever were in use at once; pop and append are atomic.
 _Buffer = tuple[Any, Any]
 _buffers: list[_Buffer] = []
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 def _make_buffer(capacity: int) -> _Buffer:
-    data = ffi.new("char[]", capacity)
+    data = _allocate("char[]", capacity)
     pointer = ffi.new("psq_decode_buffer *", {"data": data, "capacity": capacity})
     return pointer, ffi.buffer(data)
 
@@ -229,15 +232,28 @@ class RowDecoder:
 
     def cell(self, result: PGresult, row: int, column: int) -> tuple[int, Any]:
         """One cell of any size: a reason of class Cell and, if that is DECODED, the value."""
-        capacity = 64 + 8 * lib.PQgetlength(result.pointer, row, column)
+        length = lib.PQgetlength(result.pointer, row, column)
+        if length > lib.PSQ_DECODE_CELL and self._columns[column].kind in (Kind.TEXT, Kind.BYTES):
+            return self._plain_cell(result, row, column, length)
+        capacity = length + 64
         while True:
             pointer, view = _make_buffer(capacity)
             reason = lib.psq_decode_cell(result.pointer, self._plan, row, column, pointer)
-            if reason == lib.PSQ_CELL_MISMATCH:
+            if reason == Cell.MISMATCH:
                 raise _mismatch()
-            if reason != lib.PSQ_CELL_NO_ROOM:
+            if reason != Cell.NO_ROOM:
                 return reason, None if reason else loads(view)
-            capacity *= 8
+            capacity *= 2
+
+    def _plain_cell(self, result: PGresult, row: int, column: int, length: int) -> tuple[int, Any]:
+        """Text and bytes of hundreds of megabytes have room for one copy, hardly for two."""
+        view = ffi.buffer(lib.PQgetvalue(result.pointer, row, column), length)
+        if self._columns[column].kind == Kind.BYTES:
+            return Cell.DECODED, bytes(view)
+        try:
+            return Cell.DECODED, str(view, "utf-8")
+        except UnicodeDecodeError:
+            return Cell.NOT_UTF8, None
 
 
 def _decode_larger(decode: Any, flags: int, result: PGresult, plan: Any, *span: int) -> tuple[int, _Buffer]:
