@@ -26,8 +26,6 @@ _pack_int = Struct(">i").pack
 _pack_header = Struct(">iiI").pack  # dimensions, 1 if there are NULLs, element type
 _pack_dimension = Struct(">ii").pack  # size, lower bound
 _NULL = _pack_int(-1)
-_special = re.compile(r'[{}",;\\\s]').search
-_escape = re.compile(r'(["\\])').sub
 
 
 def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
@@ -58,7 +56,7 @@ def _flat_packer(pack_item: Callable[[Any], bytes], element_oid: int) -> Callabl
     """Pack one dimension of usual values; raises for everything else."""
 
     def pack_flat(values: Any) -> bytes:
-        if type(values) is not list or not values:
+        if not values or (type(values) is not list and type(values) is not tuple):
             raise TypeError
         items = [_NULL if value is None else pack_item(value) for value in values]
         head = _pack_header(1, None in values, element_oid) + _pack_dimension(len(values), 1)
@@ -191,6 +189,4 @@ def _array_literal(dumped: list[Dumped], sizes: list[int], delimiter: str) -> by
 
 
 def _quoted(text: str) -> str:
-    if text and text.upper() != "NULL" and not _special(text):
-        return text
-    return '"' + _escape(r"\\\1", text) + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -36,7 +36,10 @@ def dump(codec: Codec, value: Any, registry: Registry) -> Dumped:
                 return TEXT, text_bytes(value)
             return codec.dump(value)
         except TypeError as error:
-            unwrapped = registry.unwrap(value, codec.oid)
+            try:
+                unwrapped = registry.unwrap(value, codec.oid)
+            except (TypeError, ValueError) as refusal:
+                raise Unfit(value, str(refusal), isinstance(refusal, TypeError)) from None
             if isinstance(unwrapped, Raw):
                 return unwrapped.format, unwrapped.data
             if unwrapped is value:
@@ -55,7 +58,9 @@ def unwrap_known(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
-        return value.tolist()
+        plain = value.tolist()
+        # longdouble has nothing plainer.
+        return value if type(plain) is type(value) else plain
     return value
 
 

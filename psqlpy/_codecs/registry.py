@@ -88,7 +88,8 @@ class Registry:
     def add_wrapper(self, cls: type, unwrap: Callable[[Any, int], Any]) -> None:
         """Take values of a class, and of its subclasses, as parameters.
 
-        `unwrap(value, oid)` returns what to send for the server's type: another value, or Raw. TypeError refuses.
+        `unwrap(value, oid)` returns what to send for the server's type: another value, or Raw. TypeError and
+        ValueError refuse.
         """
         self._wrappers[cls] = unwrap
 

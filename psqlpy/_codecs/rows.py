@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
@@ -17,23 +17,17 @@ _CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
+# A column whose values C can't make.
+Mapped = tuple[int, Convert, ConvertColumn | None]
 MakeDict = Callable[..., dict[str, Any]]
 MakeDicts = Callable[[Iterable[tuple[Any, ...]]], list[dict[str, Any]]]
 
 _REASONS = {
     Cell.MALFORMED: "the value isn't in the type's binary format",
-    Cell.NOT_UTF8: "the text isn't UTF-8: set client_encoding to UTF8, or cast the column to bytea to read it",
+    Cell.NOT_UTF8: "the text isn't UTF-8: set client_encoding to UTF8, or read convert_to(column, 'SQL_ASCII')",
     Cell.OUT_OF_RANGE: "the value is out of Python's range: cast the column to text to read it",
     Cell.INFINITE: "Python has no infinite value of this type: cast the column to text to read it",
 }
-
-
-class _Mapped(NamedTuple):
-    """A column whose values C can't make."""
-
-    column: int
-    convert: Convert
-    convert_column: ConvertColumn | None
 
 
 class ResultPlan:
@@ -151,14 +145,14 @@ class ResultPlan:
                     raise self._error(row, column, str(error)) from error
         return value
 
-    def _mapped_columns(self) -> Iterable[_Mapped]:
+    def _mapped_columns(self) -> Iterable[Mapped]:
         for index, codec in enumerate(self._codecs):
             if codec is None:
                 continue
             if self.format == BINARY and codec.convert is not None:
-                yield _Mapped(index, codec.convert, codec.convert_column)
+                yield index, codec.convert, codec.convert_column
             elif self.format == TEXT and codec.from_text is not None:
-                yield _Mapped(index, codec.from_text, None)
+                yield index, codec.from_text, None
 
     def _c_column(self, codec: Codec | None) -> tuple[int, int, int]:
         if self.format == TEXT:
@@ -176,11 +170,14 @@ class ResultPlan:
             return count, [self.row(result, row) for row in range(start, start + count)]
         if not by_column:
             return count, chunk
-        for mapped in self._mapped:
-            index = mapped.column
+        for index, convert, convert_column in self._mapped:
             has_nulls = bool(flags) and bool(flags[index] & HAS_NULLS)
             try:
-                chunk[index] = _convert_column(mapped, chunk[index], has_nulls)
+                values = chunk[index]
+                if has_nulls:
+                    chunk[index] = [None if value is None else convert(value) for value in values]
+                else:
+                    chunk[index] = list(convert_column(values) if convert_column else map(convert, values))
             except _CONVERSION_ERRORS:
                 # One by one, to find out which cell it was.
                 chunk[index] = [self.value(result, row, index) for row in range(start, start + count)]
@@ -201,13 +198,6 @@ class ResultPlan:
         )
         error.column_name = self.names[column]
         return error
-
-
-def _convert_column(mapped: _Mapped, values: list[Any], has_nulls: bool) -> list[Any]:
-    convert = mapped.convert
-    if has_nulls:
-        return [None if value is None else convert(value) for value in values]
-    return list(map(convert, values) if mapped.convert_column is None else mapped.convert_column(values))
 
 
 def _compile_dict_makers(names: tuple[str, ...]) -> tuple[MakeDict, MakeDicts]:

@@ -287,6 +287,25 @@ def test_wrappers_of_other_libraries(rig: Rig) -> None:
         rig.fetch(query, values)
 
 
+class LongDouble:
+    """Its tolist() has nothing plainer to offer."""
+
+    def tolist(self) -> LongDouble:
+        return LongDouble()
+
+
+LongDouble.__module__ = "numpy"
+
+
+def test_values_that_do_not_become_plainer_are_refused() -> None:
+    with pytest.raises(ParameterTypeError, match=r"\$1 \(LongDouble for int4\)"):
+        default_registry.parameter_plan((oids.INT4,)).encode([LongDouble()])
+    registry = Registry(default_registry)
+    registry.add_wrapper(LongDouble, lambda value, oid: int("it has no number"))
+    with pytest.raises(ParameterValueError, match="it has no number"):
+        registry.parameter_plan((oids.INT4,)).encode([LongDouble()])
+
+
 class Scalar:
     """What NumPy's scalars and arrays have; NumPy itself is no dependency of the tests."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from psqlpy._codecs import oids
 from psqlpy._codecs.registry import Registry, default_registry
-from tests.codecs.rig import Rig
+from tests.codecs.rig import Rig, make_result
 
 UTC = timezone.utc
 INF = float("inf")
@@ -283,3 +285,11 @@ def test_large_values_of_every_kind(rig: Rig) -> None:
     )[0]
     assert row[:4] == ("ü" * 100000, b"\x00\xff" * 100000, [7] * 50000, "x" * 100000)
     assert row[4].adjusted() == 100000 and row[5] == [Decimal("1.5")] * 30000
+
+
+def test_the_first_and_the_last_day_of_every_month() -> None:
+    starts = [date(year, month, 1).toordinal() for year in range(1, 10000) for month in range(1, 13)]
+    days = sorted({*starts, *(start - 1 for start in starts[1:]), date.max.toordinal()})
+    result = make_result([("day", oids.DATE)], [[struct.pack(">i", day - 730120)] for day in days])
+    plan = default_registry.result_plan(result.columns())
+    assert plan.tuples(result) == [(date.fromordinal(day),) for day in days]
