@@ -12,10 +12,11 @@ import weakref
 from asyncio import AbstractEventLoop, Future
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
+from functools import partial
 from sys import modules
 from typing import Any
 
-from psqlpy._io.cancel import Cancellation
+from psqlpy._io.cancel import Cancellation, cancel_what_runs
 from psqlpy._io.notebook import keep_interruptible
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
@@ -28,7 +29,11 @@ _WRITE = 2
 
 def _wake(future: Future[None]) -> None:
     if not future.done():
-        future.set_result(None)
+        try:
+            future.set_result(None)
+        except RuntimeError:
+            # Its loop is closed: nobody waits any more.
+            pass
 
 
 def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
@@ -80,7 +85,7 @@ class AsyncioDriver:
             if session.wants_write and not self._writing:
                 self._follow()
             future: Future[None] = self.loop.create_future()
-            request.wake = lambda: None if future.done() else future.set_result(None)
+            request.wake = partial(_wake, future)
             if "ipykernel" in modules:
                 keep_interruptible(self.loop, future)
             if deadline is None:
@@ -140,6 +145,12 @@ class AsyncioDriver:
     def _leave(self, request: Request) -> None:
         request.wake = None
         if request.done:
+            return
+        if self.loop.is_closed():
+            # Its task is destroyed with the loop's remains: nobody will ever read the answer.
+            cancel_what_runs(self.session)
+            self.session.lost("the event loop was closed while a statement was running")
+            self.end()
             return
         cancellation = Cancellation(self.session, request)
         self.cancellations.append(cancellation)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from psqlpy._io import background
+from psqlpy._pq.connection import Canceller
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.state import State
@@ -62,12 +63,16 @@ class Cancellation:
         elif session.state is State.DRAINING:
             # Another cancellation is under way; this request goes with it, or is asked about afterwards.
             return PATIENCE
-        elif session.runs_alone(self.request) or (
+        elif self._runs_alone() or (
             session.flights[0] is self.request and now - self._left_at >= PATIENCE
         ):
             self._ask(on_return)
             return self._budget
         return PATIENCE
+
+    def _runs_alone(self) -> bool:
+        """Whether a cancel request can only hit this request, or nothing."""
+        return all(flight is self.request or flight.abandoned for flight in self.session.flights)
 
     def others_wait(self) -> bool:
         """Whether somebody else still waits for an answer on this connection."""
@@ -85,3 +90,19 @@ class Cancellation:
             on_return()
 
         background.start(run)
+
+
+def cancel_what_runs(session: Session) -> None:
+    """Ask the server to end what somebody's statement does on a connection that is about to be closed; doesn't wait.
+
+    The server doesn't notice by itself that nobody will read the answer.
+    """
+    if session.state is State.CLOSED or session.pgconn.is_inherited:
+        return
+    if not session.cancel_outstanding and any(not request.silent for request in tuple(session.flights)):
+        canceller = session.pgconn.canceller()
+        background.start(lambda: _run_quietly(canceller))
+
+
+def _run_quietly(canceller: Canceller) -> None:
+    canceller.run()

@@ -13,7 +13,9 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
+from psqlpy._io.cancel import cancel_what_runs
 from psqlpy._io.primitives import AsyncWake
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
@@ -57,6 +59,7 @@ class _Link:
         pgconn = self.session.pgconn
         if pgconn.is_finished or pgconn.is_inherited:
             return
+        cancel_what_runs(self.session)
         # Not PQfinish: that wakes neither a thread in poll() nor a trio task. The copy of the descriptor keeps the
         # number from being used by another socket meanwhile.
         try:
@@ -176,6 +179,22 @@ class AsyncLink(_Link):
         else:
             driver.on_settled = callback
 
+    async def cancel(self) -> None:
+        """Ask the server to cancel what runs; returns when it has taken the request."""
+        if self.is_closed or not self.session.flights:
+            return
+        canceller = self.session.pgconn.canceller()
+        returned = AsyncWake()
+        failures: list[str | None] = []
+
+        def run() -> None:
+            failures.append(canceller.run())
+            returned.set()
+
+        background.start(run)
+        await returned.wait(None)
+        _check_cancel(failures[0])
+
     def is_stranded(self) -> bool:
         """Whether it waits for a cancelled request under an event loop that doesn't run any more."""
         return self.driver is not None and not self.driver.is_alive
@@ -192,6 +211,7 @@ class AsyncLink(_Link):
             self._close_here()
 
     def _close_here(self) -> None:
+        cancel_what_runs(self.session)
         self.session.close()
         if self.driver is None:
             self.session.pgconn.finish()
@@ -262,6 +282,14 @@ class SyncLink(_Link):
         if settled:
             callback()
 
+    def cancel(self) -> None:
+        """Ask the server to cancel what runs; returns when it has taken the request."""
+        with self.driver.inside() as session:
+            if session.is_closed or not session.flights:
+                return
+            canceller = session.pgconn.canceller()
+        _check_cancel(canceller.run())
+
     def is_stranded(self) -> bool:
         return False
 
@@ -279,6 +307,11 @@ class SyncLink(_Link):
 
     def soon(self, callback: Callable[[], None]) -> None:
         callback()
+
+
+def _check_cancel(failure: str | None) -> None:
+    if failure is not None:
+        raise exceptions.OperationalError(f"the server could not be asked to cancel: {failure}")
 
 
 def _make_driver(session: Session, loop: AbstractEventLoop | None) -> AsyncioDriver | AnyioDriver:

@@ -1,0 +1,414 @@
+"""One pool and many event loops: in turn, at once in two threads, closed under what is in use; and close() anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import anyio
+import pytest
+
+from psqlpy import Connection, ConnectionPool, exceptions, sync
+from tests.concurrency import async_wait_until
+from tests.shells.observing import Observer
+from tests.shells.running import RUNNERS, Main, each_runner
+
+Run = Callable[[Main[Any]], Any]
+
+
+def run_in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[BaseException]]:
+    """A started thread, and where its error will be."""
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread, errors
+
+
+def join(thread: threading.Thread, errors: list[BaseException], within: float = 20) -> None:
+    thread.join(within)
+    assert not thread.is_alive(), "the thread hangs"
+    assert errors == []
+
+
+# In turn
+
+
+@pytest.mark.parametrize(
+    "names",
+    [*product(RUNNERS, repeat=2), ("asyncio", "trio", "uvloop", "trio", "asyncio", "uvloop", "asyncio")],
+    ids=" then ".join,
+)
+def test_one_pool_under_several_loops_in_turn(dsn: str, names: tuple[str, ...]) -> None:
+    """Made outside of any of them, it keeps its connection from one to the next."""
+    with ConnectionPool(dsn, max_db_pool_size=2) as pool:
+
+        async def use() -> int:
+            async with pool.acquire() as connection:
+                assert await connection.fetch_val("SELECT $1::text", ["x"]) == "x"
+            # The reset of the one before is still on its way, here and at the end of the loop.
+            await pool.execute("SET application_name = 'mine'")
+            pid: int = await pool.fetch_val("SELECT pg_backend_pid()")
+            await pool.execute("SET application_name = 'mine'")
+            return pid
+
+        assert len({RUNNERS[name](use) for name in names}) == 1
+        assert pool.status() == (2, 1, 1, 0)
+
+
+@each_runner
+def test_a_handle_goes_from_one_loop_to_the_next(dsn: str, run: Run) -> None:
+    with ConnectionPool(dsn) as pool:
+        handles: list[Connection] = []
+
+        async def take() -> None:
+            connection = await pool.connection()
+            await connection.execute("CREATE TEMP TABLE of_mine AS SELECT 5 AS a")
+            handles.append(connection)
+
+        async def use() -> Any:
+            return await handles[0].fetch_val("SELECT a FROM of_mine")
+
+        run(take)
+        for other in RUNNERS.values():
+            assert other(use) == 5
+        handles[0].close()
+        assert pool.status() == (10, 1, 1, 0)
+
+
+def test_many_short_loops(dsn: str) -> None:
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+        pids = {asyncio.run(_backend_pid(pool)) for _ in range(50)}
+        assert len(pids) == 1
+
+
+async def _backend_pid(pool: ConnectionPool) -> int:
+    pid: int = await pool.fetch_val("SELECT pg_backend_pid()")
+    return pid
+
+
+# At once
+
+
+@pytest.mark.parametrize("names", list(product(RUNNERS, repeat=2)), ids=" beside ".join)
+def test_two_loops_in_two_threads_at_once(dsn: str, names: tuple[str, str]) -> None:
+    """Four connections, of which each loop wants three: they go from one to the other, and no answer does."""
+    with ConnectionPool(dsn, max_db_pool_size=4) as pool:
+        backends: list[set[int]] = [set(), set()]
+
+        async def user(name: str, seen: set[int]) -> None:
+            for number in range(40):
+                token = f"{name} {number}"
+                row = await pool.fetch_row("SELECT $1::text AS token, pg_backend_pid() AS pid", [token])
+                assert row.result()["token"] == token
+                seen.add(row.result()["pid"])
+                if number % 4 == 0:
+                    async with pool.acquire() as connection:
+                        await connection.execute("SELECT set_config('application_name', $1, false)", [token])
+                        await anyio.sleep(0.001)
+                        shown = await connection.fetch_val("SHOW application_name")
+                        assert shown == token
+
+        async def main(number: int) -> None:
+            async with anyio.create_task_group() as group:
+                for letter in "abc":
+                    group.start_soon(user, f"{number}{letter}", backends[number])
+
+        threads = [
+            run_in_thread(lambda number=number, name=name: RUNNERS[name](lambda: main(number)))  # type: ignore[misc]
+            for number, name in enumerate(names)
+        ]
+        for thread, errors in threads:
+            join(thread, errors)
+        status = pool.status()
+        assert status.available == status.size <= 4
+        assert backends[0] & backends[1]
+
+
+@pytest.mark.parametrize("names", list(product(RUNNERS, repeat=2)), ids=" serves ".join)
+def test_a_waiter_is_served_from_another_thread(dsn: str, names: tuple[str, str]) -> None:
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+
+        async def hold() -> None:
+            async with pool.acquire() as connection:
+                await connection.fetch_val("SELECT 1")
+                await async_wait_until(lambda: pool.status().waiting == 1)
+            # Its loop goes on: the connection is to be had all the same.
+            await async_wait_until(lambda: bool(served))
+
+        async def wait() -> None:
+            with anyio.fail_after(5):
+                served.append(await pool.fetch_val("SELECT 7"))
+
+        served: list[int] = []
+        thread, errors = run_in_thread(lambda: RUNNERS[names[0]](hold))
+        while pool.status().size == 0 or pool.status().waiting:
+            time.sleep(0.005)
+        RUNNERS[names[1]](wait)
+        join(thread, errors)
+        assert served == [7]
+
+
+@each_runner
+def test_a_handle_may_be_closed_in_another_thread(dsn: str, run: Run, observer: Observer) -> None:
+    """In the loop's own thread nothing happens to it but by the loop."""
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+
+        async def main() -> int:
+            connection = await pool.connection()
+            pid = connection.backend_pid
+            await connection.execute("SELECT pg_advisory_lock(77)")
+            thread, errors = run_in_thread(connection.close)
+            with anyio.fail_after(5):
+                assert await pool.fetch_val("SELECT pg_backend_pid()") == pid
+            join(thread, errors)
+            return pid
+
+        pid = run(main)
+        assert (
+            observer.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = %s", [pid])
+            == 0
+        )
+
+
+# Loops that end
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_loop_closed_while_a_statement_ran(dsn: str, name: str, observer: Observer) -> None:
+    """Not by asyncio.run, which would cancel its tasks. The next loop gets a connection that answers."""
+    loop = asyncio.new_event_loop() if name == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    pool = ConnectionPool(dsn, max_db_pool_size=1)
+    handles: list[Any] = []
+
+    async def start() -> int:
+        connection = await pool.connection()
+        pid = connection.backend_pid
+        handles.append(connection)
+        handles.append(asyncio.ensure_future(connection.execute("SELECT pg_sleep(60)")))
+        await async_wait_until(lambda: observer.state(pid) == "active")
+        return pid
+
+    pid = loop.run_until_complete(start())
+    loop.close()
+    handles[0].close()
+    handles.clear()
+    gc.collect()
+
+    async def use() -> None:
+        with anyio.fail_after(5):
+            assert await pool.fetch_val("SELECT 1") == 1
+
+    for run in RUNNERS.values():
+        run(use)
+    assert pool.status() == (1, 1, 1, 0)
+    observer.wait(lambda: observer.state(pid) != "active", 2, "the statement of the closed loop is cancelled")
+    pool.close()
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_loop_closed_over_connections_in_use(dsn: str, name: str) -> None:
+    """Nothing runs on them: they are as good under the next loop."""
+    loop = asyncio.new_event_loop() if name == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
+    with ConnectionPool(dsn, max_db_pool_size=2) as pool:
+
+        async def take() -> list[Connection]:
+            return [await pool.connection() for _ in range(2)]
+
+        handles = loop.run_until_complete(take())
+        loop.close()
+
+        async def use() -> None:
+            for handle in handles:
+                assert await handle.fetch_val("SELECT 1") == 1
+
+        for run in RUNNERS.values():
+            run(use)
+        for handle in handles:
+            handle.close()
+        assert pool.status() == (2, 2, 2, 0)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_loop_closed_over_a_waiter(dsn: str, name: str) -> None:
+    """What it is granted goes on to the next one."""
+    loop = asyncio.new_event_loop() if name == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+        tasks: list[Any] = []
+
+        async def start() -> Connection:
+            held = await pool.connection()
+            tasks.append(asyncio.ensure_future(pool.execute("SELECT 1")))
+            await async_wait_until(lambda: pool.status().waiting == 1)
+            return held
+
+        held = loop.run_until_complete(start())
+        loop.close()
+        held.close()
+        assert pool.status() == (1, 1, 1, 0)
+        assert asyncio.run(_backend_pid(pool))
+        # Its task was never told anything; only now it ends.
+        tasks.clear()
+        gc.collect()
+        assert pool.status() == (1, 1, 1, 0)
+
+
+@each_runner
+def test_statements_cancelled_by_the_end_of_a_loop(dsn: str, run: Run, observer: Observer) -> None:
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+
+        async def leave() -> int:
+            pid = await _backend_pid(pool)
+            with anyio.move_on_after(0.1):
+                await pool.execute("SELECT pg_sleep(60)")
+            return pid
+
+        pid = run(leave)
+        for again in RUNNERS.values():
+            assert again(lambda: pool.fetch_val("SELECT 1", timeout=5)) == 1
+        observer.wait(lambda: observer.state(pid) != "active", 2, "the statement is cancelled")
+        assert pool.status() == (1, 1, 1, 0)
+
+
+# close(), a plain function
+
+
+async def _fill(pool: ConnectionPool) -> list[int]:
+    """Two idle connections."""
+    handles = [await pool.connection() for _ in range(2)]
+    pids = [handle.backend_pid for handle in handles]
+    for handle in handles:
+        handle.close()
+    return pids
+
+
+@each_runner
+def test_close_inside_the_loop(dsn: str, run: Run, observer: Observer) -> None:
+    pool = ConnectionPool(dsn)
+
+    async def main() -> None:
+        pids = await _fill(pool)
+        pool.close()
+        observer.await_gone(pids)
+        with pytest.raises(exceptions.BaseConnectionPoolError, match="closed"):
+            await pool.connection()
+
+    run(main)
+
+
+@each_runner
+def test_close_after_the_loop(dsn: str, run: Run, observer: Observer) -> None:
+    pool = ConnectionPool(dsn)
+    pids = run(lambda: _fill(pool))
+    assert observer.count_alive(pids) == 2
+    pool.close()
+    observer.await_gone(pids)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_close_between_two_runs_of_a_loop(dsn: str, name: str, observer: Observer) -> None:
+    loop = asyncio.new_event_loop() if name == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
+    try:
+        pool = ConnectionPool(dsn)
+        pids = loop.run_until_complete(_fill(pool))
+        pool.close()
+        observer.await_gone(pids)
+        loop.run_until_complete(asyncio.sleep(0.01))
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("names", list(product(RUNNERS, repeat=2)), ids=" inside ".join)
+def test_close_inside_another_loop(dsn: str, names: tuple[str, str], observer: Observer) -> None:
+    pool = ConnectionPool(dsn)
+    pids = RUNNERS[names[1]](lambda: _fill(pool))
+
+    async def close() -> None:
+        pool.close()
+
+    RUNNERS[names[0]](close)
+    observer.await_gone(pids)
+
+
+@each_runner
+def test_close_in_another_thread(dsn: str, run: Run, observer: Observer) -> None:
+    """The loop runs on: waiters get an error at once, used connections keep working, idle ones are closed."""
+    pool = ConnectionPool(dsn, max_db_pool_size=3)
+
+    async def main() -> None:
+        pids = await _fill(pool)
+        used = [await pool.connection() for _ in range(3)]
+        pids = [connection.backend_pid for connection in used]
+        used.pop().close()
+        refused: list[type[Exception]] = []
+
+        async def wait() -> None:
+            try:
+                async with pool.acquire(), pool.acquire():
+                    raise AssertionError("there was one connection")
+            except exceptions.BaseConnectionPoolError as error:
+                refused.append(type(error))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await async_wait_until(lambda: pool.status().waiting == 1)
+            thread, errors = run_in_thread(pool.close)
+            await async_wait_until(lambda: bool(refused), 2)
+        join(thread, errors)
+        assert refused == [exceptions.BaseConnectionPoolError]
+        for connection in used:
+            assert await connection.fetch_val("SELECT 1") == 1
+            connection.close()
+        assert pool.status() == (0, 0, 0, 0)
+        await async_wait_until(lambda: observer.count_alive(pids) == 0, 2)
+
+    run(main)
+
+
+def test_close_of_a_pool_that_was_never_used(dsn: str) -> None:
+    for pool in (ConnectionPool(dsn), sync.ConnectionPool(dsn)):
+        pool.close()
+        pool.close()
+        assert pool.status() == (0, 0, 0, 0)
+
+
+@pytest.mark.backend("sync")
+def test_close_in_another_thread_of_a_synchronous_pool(dsn: str, observer: Observer) -> None:
+    pool = sync.ConnectionPool(dsn, max_db_pool_size=1)
+    held = pool.connection()
+    pid = held.backend_pid
+    thread, errors = run_in_thread(lambda: pool.execute("SELECT 1"))
+    while not pool.status().waiting:
+        time.sleep(0.005)
+    pool.close()
+    thread.join(2)
+    assert [type(error) for error in errors] == [exceptions.BaseConnectionPoolError]
+    assert held.fetch_val("SELECT 1") == 1
+    held.close()
+    observer.await_gone([pid])
+
+
+@each_runner
+def test_both_kinds_of_block_close(dsn: str, run: Run, observer: Observer) -> None:
+    async def main() -> None:
+        with ConnectionPool(dsn) as pool:
+            pids = await _fill(pool)
+        observer.await_gone(pids)
+        async with ConnectionPool(dsn) as pool:
+            pids = await _fill(pool)
+        observer.await_gone(pids)
+
+    run(main)
