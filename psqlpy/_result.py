@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         # The results are Any: what a plan takes is a PGresult, of which the tests need only the part above.
         def tuples(self, result: Any, start: int = 0, stop: int | None = None) -> list[tuple[Any, ...]]: ...
         def dicts(self, result: Any, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]: ...
+        def row_dict(self, result: Any, row: int = 0) -> dict[str, Any]: ...
         def value(self, result: Any, row: int, column: int) -> Any: ...
 
 
@@ -255,6 +256,8 @@ class SingleQueryResult(_Rows):
         return row_factory(self._dict(custom_decoders))
 
     def _dict(self, decoders: Decoders | None) -> dict[str, Any]:
+        if decoders is None and self._plan.names:
+            return self._plan.row_dict(self._result, self._row)
         return self._dicts(self._row, self._row + 1, decoders)[0]
 
     def __repr__(self) -> str:

@@ -89,8 +89,8 @@ def draw_layers(top: float) -> tuple[list[str], float]:
         for index, module in enumerate(modules):
             x = MARGIN + index * (width + GAP)
             shapes.append(room(x, y, width, ROW))
-            shapes.append(text(x + 8, y + 21, "name", cut(module, int(width / 9))))
-            shapes.append(text(x + 8, y + 40, "what", cut(sentence(module), int(width / 6.2))))
+            shapes.append(text(x + 8, y + 21, "name", cut(module, int(width / 10))))
+            shapes.append(text(x + 8, y + 40, "what", cut(sentence(module), int(width / 7))))
         y += ROW + GAP
     return shapes, y
 
