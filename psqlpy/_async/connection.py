@@ -33,7 +33,8 @@ class Connection(AsyncConnectionBlock, Executor):
     __slots__ = ("__weakref__", "_begin", "_link", "_pool", "_returned", "depth")
 
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
-        self._pool = pool
+        # None once the connection is returned: a handle that is still around, as in a notebook, keeps no pool alive.
+        self._pool: ConnectionPool | None = pool
         self._link = link
         self._returned = False
         # A BEGIN that travels with the next statement.
@@ -44,8 +45,9 @@ class Connection(AsyncConnectionBlock, Executor):
     # The block
 
     async def __aenter__(self) -> Connection:
-        if self._link is None and not self._returned:
-            self._link = await self._pool.take_link(deadline_after(self._pool.timeout))
+        pool = self._pool
+        if self._link is None and pool is not None:
+            self._link = await pool.take_link(deadline_after(pool.timeout))
         return self
 
     async def __aexit__(
@@ -59,10 +61,11 @@ class Connection(AsyncConnectionBlock, Executor):
         What it left on the server, an open transaction too, is undone at once.
         """
         link, self._link = self._link, None
+        pool, self._pool = self._pool, None
         self._returned = True
         self._begin = None
-        if link is not None:
-            self._pool.give_back(link)
+        if link is not None and pool is not None:
+            pool.give_back(link)
 
     def back_to_pool(self) -> None:
         """Do what `close` does, under the name it had until 0.8."""
@@ -70,9 +73,10 @@ class Connection(AsyncConnectionBlock, Executor):
 
     def __del__(self) -> None:
         link = getattr(self, "_link", None)
-        if link is not None:
+        pool = getattr(self, "_pool", None)
+        if link is not None and pool is not None:
             self._link = None
-            self._pool.take_back(link)
+            pool.take_back(link)
             warnings.warn(_UNRETURNED, ResourceWarning, source=self, stacklevel=2)
 
     # Questions
@@ -87,7 +91,7 @@ class Connection(AsyncConnectionBlock, Executor):
         if self._begin is not None:
             return True
         if not link.is_quiet:
-            await link.run(Commands(()), deadline_after(self._pool.timeout))
+            await link.run(Commands(()), self.deadline(None))
         return link.session.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     @property
@@ -189,11 +193,16 @@ class Connection(AsyncConnectionBlock, Executor):
     @property
     def descriptions(self) -> Descriptions:
         """What the pool has learnt about unprepared statements."""
+        if self._pool is None:
+            raise self._closed_error()
         return self._pool.descriptions
 
     def deadline(self, timeout: float | None) -> float | None:
         """The absolute end of a call that has `timeout`, or the pool's where that is None."""
-        return deadline_after(self._pool.timeout if timeout is None else timeout)
+        pool = self._pool
+        if pool is None:
+            raise self._closed_error()
+        return deadline_after(pool.timeout if timeout is None else timeout)
 
     async def _lease(self) -> Connection:
         if self._link is None:

@@ -21,6 +21,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
+from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import async_sleep, monotonic
 from psqlpy._status import ConnectionPoolStatus
 
@@ -101,6 +102,7 @@ class ConnectionPool(Lending, AsyncPoolBlock):
             ca_file,
         )
         self.timeout = check_timeout("timeout", timeout)
+        forget_last_error()
         super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}

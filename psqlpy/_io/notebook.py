@@ -1,18 +1,22 @@
-"""Waking the loop of a notebook's kernel, so that its stop button works.
+"""What notebooks and other interactive sessions need: a stop button that works, and old pools that go.
 
-ipykernel (6 and 7) cancels an awaiting cell from a signal handler, with `call_soon`: nothing wakes the loop from its wait
-for sockets, and the interrupt takes effect with whatever happens next, such as the end of a statement of 60 s. While a
-call waits on that loop, it is woken five times a second. No other loop has a timer.
+ipykernel (6 and 7) cancels an awaiting cell from a signal handler, with `call_soon`: nothing wakes the loop from its
+wait for sockets, and the interrupt takes effect with whatever happens next, such as the end of a statement of 60 s.
+While a call waits on that loop, it is woken twenty times a second. No other loop has a timer.
+
+A session keeps the last uncaught error for its debugger, and the error's traceback keeps the pool it came out of.
 """
 
 from __future__ import annotations
 
+import sys
 from asyncio import AbstractEventLoop, Future
 from sys import modules
+from types import FrameType
 from typing import Any
 
-# Seconds.
-_INTERVAL = 0.2
+# Seconds. The cell ends this much, and as long as IPython takes to format the traceback, after the button was pressed.
+_INTERVAL = 0.05
 
 
 class _Ticker:
@@ -61,3 +65,30 @@ def _kernel_loop() -> Any:
     if kernel_class is None or not kernel_class.initialized():
         return None
     return getattr(getattr(kernel_class.instance(), "io_loop", None), "asyncio_loop", None)
+
+
+def forget_last_error() -> None:
+    """Drop what the session's last uncaught error holds of this package's own: its frames lose their variables.
+
+    For the moment a pool is made, which in a session is when its predecessor should close.
+    """
+    error = getattr(sys, "last_value", None)
+    errors = [error] if isinstance(error, BaseException) else []
+    for error in errors:
+        step = error.__traceback__
+        while step is not None:
+            if step.tb_frame.f_globals.get("__name__", "").startswith("psqlpy."):
+                _empty(step.tb_frame)
+            step = step.tb_next
+        related = (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
+        errors.extend(other for other in related if other is not None and other not in errors)
+
+
+def _empty(frame: FrameType) -> None:
+    try:
+        frame.clear()
+    except RuntimeError:
+        # Still running: the error was caught and goes on living somewhere.
+        return
+    # Up to CPython 3.12 whoever has looked at the variables left a copy in the frame; looking again renews it.
+    _ = frame.f_locals

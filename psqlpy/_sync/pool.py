@@ -19,6 +19,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._io.blocks import SyncCall, SyncPoolBlock, sync_call
+from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
@@ -102,6 +103,7 @@ class ConnectionPool(Lending, SyncPoolBlock):
             ca_file,
         )
         self.timeout = check_timeout("timeout", timeout)
+        forget_last_error()
         super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
