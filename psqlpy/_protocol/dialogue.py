@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from psqlpy import exceptions
 from psqlpy._pq.connection import PGconn
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.want import Want
@@ -38,7 +39,22 @@ class Dialogue(Request):
         session.leaves_state = True
         if self.drops_prepared:
             session.statements.clear()
-        session.start_dialogue(self, self.talk(session.pgconn))
+        self.going = self.talk(session.pgconn)
+        session.start_dialogue(self)
+
+    def advance(self, session: Session, ready: int) -> None:
+        """Go on until the dialogue waits again, or ends."""
+        try:
+            want = self.going.send(ready or None)
+        except StopIteration as ended:
+            self.value = ended.value
+            session.end_dialogue(None)
+        except exceptions.ConnectionClosedError as error:
+            session.lost(str(error))
+        except Exception as error:
+            session.end_dialogue(error)
+        else:
+            session.wants_write = bool(want & Want.WRITE)
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         raise AssertionError("a dialogue reads its own results")

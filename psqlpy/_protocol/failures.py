@@ -72,14 +72,17 @@ def hung_up(reason: str, said: Iterable[Fields]) -> exceptions.ConnectionLostErr
     return error
 
 
-def closed(reason: exceptions.ConnectionLostError | None) -> exceptions.ConnectionClosedError:
-    """What a request gets on a connection that was closed, or lost for a reason; nothing was sent."""
+def closed(
+    reason: exceptions.ConnectionLostError | None, *, written: bool = False
+) -> exceptions.ConnectionClosedError:
+    """What a request gets on a connection that was closed, or lost for a reason; `written`: it had been sent."""
     if reason is None:
         error = exceptions.ConnectionClosedError("connection is closed: acquire another one from the pool")
     else:
         error = exceptions.ConnectionLostError(f"connection is lost: {reason}")
         error.sqlstate = reason.sqlstate
-    error.safe_to_retry = True
+    error.safe_to_retry = not written
+    error.may_have_committed = written
     return error
 
 

@@ -56,7 +56,7 @@ class Query(Request):
     def write(self, session: Session) -> None:
         if self.failure is not None:
             self._renew(session, self.failure)
-        statement = self._find_statement(session)
+        statement = self.statement or self._find_statement(session)
         if statement.state != "ready":
             self._write_prepare(session, statement)
             return
@@ -127,7 +127,7 @@ class Query(Request):
             return True
         described, self.result = self.result, None
         assert described is not None
-        session.describe(self.statement, described)
+        _describe(session, self.statement, described)
         return False
 
     def _land_failed(self, session: Session, failure: Fields) -> bool:
@@ -172,3 +172,13 @@ class Query(Request):
         self.failure = None
         self.result = None
         self.statement = None
+
+
+def _describe(session: Session, statement: Statement, described: PGresult) -> None:
+    """Take the server's description of a statement that it has parsed: from now on it can be executed."""
+    statement.parameter_oids = described.parameter_oids()
+    statement.columns = described.columns()
+    statement.parameter_plan = session.registry.parameter_plan(statement.parameter_oids)
+    statement.result_plan = session.registry.result_plan(statement.columns)
+    statement.state = "ready"
+    session.close_evicted()

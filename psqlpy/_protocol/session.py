@@ -12,23 +12,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
 from psqlpy._pq.enums import TransactionStatus
-from psqlpy._pq.result import PGresult
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import Event, State, advance
-from psqlpy._protocol.statements import Statement, StatementCache
+from psqlpy._protocol.statements import StatementCache
+
+if TYPE_CHECKING:
+    from psqlpy._protocol.dialogue import Dialogue
 
 Notification = tuple[str, str, int]
 
 # A pump delivers 64 results or makes 32 reads; after so many of them the event loop has its turn.
 PUMPS_PER_TURN = 8
+
+
+# A look-up on an Enum class isn't free, and every query takes several.
+READY, FLYING, DRAINING, CLOSED = State.READY, State.FLYING, State.DRAINING, State.CLOSED
+FLIGHT_SENT, ALL_LANDED = Event.FLIGHT_SENT, Event.ALL_LANDED
 
 
 class Session:
@@ -73,7 +80,7 @@ class Session:
         # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
         self.has_more = False
         # The simple query or COPY that has the connection for itself.
-        self.dialogue: Any = None
+        self.dialogue: Dialogue | None = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
         self.cancel_outstanding = False
         # Who had the cancel request sent, until the session is quiet again.
@@ -130,32 +137,57 @@ class Session:
         try:
             request.write(self)
         except Exception as error:
-            # Nothing was sent: requests encode before they write, and a failing write closes the session.
-            request.fail(error)
-            for begin in unsent_begin(request):
-                self._write(begin)
+            self._fail_unwritten(request, error)
             return
+        except BaseException as error:
+            self._interrupted(error)
+            request.fail(closed(self.close_reason, written=request.written))
+            raise
         if request.holds_followers and not request.done:
             self.gate_open = False
 
+    def _fail_unwritten(self, request: Request, error: Exception) -> None:
+        # Nothing was sent: requests encode before they write, and a failing write closes the session.
+        request.fail(error)
+        for begin in unsent_begin(request):
+            self._write(begin)
+
     def fly(self, request: Request, flushed: int) -> None:
         """Note a flight that was written; `flushed` is what sending it returned: 0 all, 1 some is left, -1 failed."""
-        self.state = advance(self.state, Event.FLIGHT_SENT)
+        if self.state is not FLYING:
+            self.state = advance(self.state, FLIGHT_SENT)
         self.flights.append(request)
         if flushed:
             self.wants_write = True
             if flushed < 0:
                 self.lost(self.pgconn.error_message)
 
-    def start_dialogue(self, request: Request, dialogue: Any) -> None:
-        """Leave the pipeline for a generator of `Want`; `request` ends with it. Only when nothing is in flight."""
+    def start_dialogue(self, dialogue: Dialogue) -> None:
+        """Leave the pipeline for a dialogue, which ends with `end_dialogue`. Only when nothing is in flight."""
         self.state = advance(self.state, Event.DIALOGUE_STARTED)
         self.dialogue = dialogue
-        self.flights.append(request)
+        self.flights.append(dialogue)
         if not self.pgconn.end_pipeline():
             self.lost(self.pgconn.error_message)
             return
-        self._advance_dialogue(0)
+        dialogue.advance(self, 0)
+
+    def end_dialogue(self, error: Exception | None) -> None:
+        """Go back to the pipeline."""
+        self.dialogue = None
+        self.wants_write = False
+        request = self.flights.popleft()
+        if not self.pgconn.begin_pipeline():
+            self.lost(self.pgconn.error_message)
+        if error is not None:
+            request.fail(error)
+        elif not request.done:
+            request.finish()
+        if self.state is State.DRAINING:
+            self._end_draining()
+        elif self.state is State.DIALOGUE:
+            self.state = advance(self.state, Event.DIALOGUE_ENDED)
+            self._go_on()
 
     def _go_on(self) -> None:
         """Write what may go now: what has to be written again, one by one, then the queue up to what holds it back."""
@@ -167,16 +199,8 @@ class Session:
         while self.queue and self.gate_open:
             self._write(self.queue.popleft())
 
-    def describe(self, statement: Statement, described: PGresult) -> None:
-        """Take the server's description of a statement it has parsed: from now on it can be executed."""
-        statement.parameter_oids = described.parameter_oids()
-        statement.columns = described.columns()
-        statement.parameter_plan = self.registry.parameter_plan(statement.parameter_oids)
-        statement.result_plan = self.registry.result_plan(statement.columns)
-        statement.state = "ready"
-        self._close_evicted()
-
-    def _close_evicted(self) -> None:
+    def close_evicted(self) -> None:
+        """Queue the closing of the statements that left the cache."""
         if self.flights or self.transaction_status is TransactionStatus.INERROR:
             # Closing would fail in an aborted transaction; there will be another occasion.
             return
@@ -189,30 +213,34 @@ class Session:
 
     def pump(self, ready: int) -> None:
         """Go on with what the socket allows: `ready` has bit 1 if it is readable, bit 2 if writable."""
-        if self.dialogue is not None:
-            self._advance_dialogue(ready)
-            return
         self.has_more = False
-        for _ in range(PUMPS_PER_TURN):
-            if self.state is State.CLOSED:
-                return
-            flags, results = self.pgconn.pump(len(self.flights), bool(ready & 1))
-            self.wants_write = bool(flags & WANT_WRITE)
-            for status, result in results:
-                if result is None:
-                    self._land()
-                elif self.flights:
-                    self.flights[0].receive(self, status, result)
-            if flags & ~WANT_WRITE:
-                self._attend(flags)
-            if self.is_closed or self.dialogue is not None:
-                return
-            if self.flights and not self.wants_write:
-                self.flights[-1].more(self)
-            if not flags & MORE:
-                return
-            ready = 0
-        self.has_more = True
+        try:
+            for _ in range(PUMPS_PER_TURN):
+                if self.dialogue is not None:
+                    self.dialogue.advance(self, ready)
+                    return
+                if self.state is State.CLOSED or not self._take(ready):
+                    return
+                ready = 0
+            self.has_more = True
+        except BaseException as error:
+            self._interrupted(error)
+            raise
+
+    def _take(self, ready: int) -> bool:
+        """Take what one pump delivers; True if there is more."""
+        flags, results = self.pgconn.pump(len(self.flights), bool(ready & 1))
+        self.wants_write = bool(flags & WANT_WRITE)
+        for status, result in results:
+            if result is None:
+                self._land()
+            elif self.flights:
+                self.flights[0].receive(self, status, result)
+        if flags & ~WANT_WRITE:
+            self._attend(flags)
+        if self.flights and not self.wants_write:
+            self.flights[-1].more(self)
+        return bool(flags & MORE)
 
     def _attend(self, flags: int) -> None:
         """What a pump flags besides results."""
@@ -232,33 +260,35 @@ class Session:
             # A request before this one has closed the session.
             return
         request = self.flights.popleft()
-        if not self.flights and self.state is State.FLYING:
-            self.state = advance(self.state, Event.ALL_LANDED)
-        if self._has_ended(request) or request.abandoned:
+        if not self.flights and self.state is FLYING:
+            self.state = advance(FLYING, ALL_LANDED)
+        try:
+            ended = request.land(self)
+        except Exception as error:
+            # What can't be made of an answer is its caller's error, never its neighbours'.
+            request.fail(error)
+            ended = True
+        except BaseException as error:
+            self._interrupted(error)
+            request.fail(closed(self.close_reason, written=request.written))
+            raise
+        if ended or request.abandoned:
             if not request.done:
                 request.finish()
             if request.holds_followers:
                 self._open_gate()
         elif request in self.retries:
             pass
-        elif self.state is State.DRAINING:
+        elif self.state is DRAINING:
             # It goes on when the cancel request, meant for another, can't hit it any more.
             self.retries.append(request)
         else:
             # Its next flight goes before everything queued: the gate is still shut for the others.
             self._write_again(request)
-        if self.state is State.DRAINING:
+        if self.state is DRAINING:
             self._end_draining()
         elif self.queue or self.retries:
             self._go_on()
-
-    def _has_ended(self, request: Request) -> bool:
-        try:
-            return request.land(self)
-        except Exception as error:
-            # What can't be made of an answer is its caller's error, never its neighbours'.
-            request.fail(error)
-            return True
 
     def _write_again(self, request: Request) -> None:
         request.holds_followers = False
@@ -283,37 +313,6 @@ class Session:
         self.queue.appendleft(request)
         self.gate_open = False
 
-    def _advance_dialogue(self, ready: int) -> None:
-        request = self.flights[0]
-        try:
-            want = self.dialogue.send(ready or None)
-        except StopIteration as ended:
-            self._end_dialogue(request, ended.value, None)
-        except exceptions.ConnectionClosedError as error:
-            self.lost(str(error))
-        except Exception as error:
-            self._end_dialogue(request, None, error)
-        else:
-            self.wants_write = bool(want & 2)
-
-    def _end_dialogue(self, request: Any, value: Any, error: Exception | None) -> None:
-        self.dialogue = None
-        self.wants_write = False
-        self.flights.popleft()
-        if not self.pgconn.begin_pipeline():
-            self.lost(self.pgconn.error_message)
-        if not request.done:
-            if error is not None:
-                request.fail(error)
-            else:
-                request.value = value
-                request.finish()
-        if self.state is State.DRAINING:
-            self._end_draining()
-        elif self.state is State.DIALOGUE:
-            self.state = advance(self.state, Event.DIALOGUE_ENDED)
-            self._go_on()
-
     # Cancelling
 
     def abandon(self, request: Request) -> None:
@@ -336,10 +335,6 @@ class Session:
         if request in self.flights:
             self.gate_open = False
             request.holds_followers = True
-
-    def runs_alone(self, request: Request) -> bool:
-        """Whether a cancel request can only hit `request`, or nothing."""
-        return all(flight is request or flight.abandoned for flight in self.flights)
 
     def start_cancel(self, by: object) -> None:
         """The server is being asked to cancel; `cancel_returned` follows in any case, with the same argument."""
@@ -376,6 +371,13 @@ class Session:
         self.close_reason = hung_up(reason, [*self.pgconn.take_notices(), *failures])
         self._close()
 
+    def _interrupted(self, error: BaseException) -> None:
+        """Something came between (KeyboardInterrupt, a mistake of ours): nobody knows how far the call had come."""
+        if isinstance(error, Exception):
+            self.lost(f"internal error: {error!r}")
+        else:
+            self.lost("interrupted in the middle of a message")
+
     def close(self) -> None:
         """Close the connection; what is in it fails."""
         if self.state is not State.CLOSED:
@@ -387,15 +389,10 @@ class Session:
         self.wants_write = False
         self.cancel_outstanding = False
         self.cancelled_by = None
-        dialogue, self.dialogue = self.dialogue, None
-        if dialogue is not None:
-            dialogue.close()
+        self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()
         self.flights.clear()
         self.queue.clear()
         for request in failed:
-            error = self.closed_error()
-            error.safe_to_retry = not request.written
-            error.may_have_committed = request.written
-            request.fail(error)
+            request.fail(closed(self.close_reason, written=request.written))
