@@ -1,9 +1,9 @@
 """Sequential `fetch_row` by primary key on one held connection, psqlpy beside asyncpg, psycopg and psycopg2.
 
-All drivers talk to the same server in one process, in turns of a few hundred queries each; a round is one turn of each. The
-figure is the median, over the rounds, of psqlpy's time divided by the peer's in the same round: a machine that is slow for a
-while is slow for both. Each driver does it the way its documentation says: a parameter, a prepared statement where the driver
-has them by itself, autocommit, one row as the driver's own row object, from which two values are read.
+All drivers talk to the same server in one process, in turns of a few hundred queries each; a round is one turn of each.
+The figure is the median, over the rounds, of psqlpy's time divided by the peer's in the same round: a machine that is
+slow for a while is slow for both. Each driver does it the way its documentation says: a parameter, a prepared statement
+where the driver has them by itself, autocommit, one row as the driver's own row object, from which two values are read.
 
     python benchmarks/roundtrip.py [--rounds 30] [--queries 200] [--write docs/benchmarks.md]
 
@@ -193,7 +193,11 @@ def measure(dsn: str, rounds: int, count: int) -> dict[str, dict[str, list[float
     except ImportError:
         print("uvloop is not installed: left out", file=sys.stderr)
     else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) if hasattr(asyncio, "Runner") else _uvloop() as runner:
+        with (
+            asyncio.Runner(loop_factory=uvloop.new_event_loop)
+            if hasattr(asyncio, "Runner")
+            else _uvloop() as runner
+        ):
             measured["uvloop"] = runner.run(async_rounds(dsn, rounds, count))
     measured["sync"] = sync_rounds(dsn, rounds, count)
     try:

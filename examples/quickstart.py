@@ -1,6 +1,6 @@
 """One pool, used from asyncio, uvloop, trio and threads: `make demo` runs this against an embedded PostgreSQL.
 
-    python examples/quickstart.py [DSN]
+python examples/quickstart.py [DSN]
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # import-linter brings it
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
@@ -129,7 +129,9 @@ def main(arguments: list[str]) -> None:
     drawn = picture()
     if arguments == ["--check"]:
         if not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != drawn:
-            raise SystemExit("docs/architecture.svg is not what the code says: run python tools/make_picture.py")
+            raise SystemExit(
+                "docs/architecture.svg is not what the code says: run python tools/make_picture.py"
+            )
         return
     PICTURE.write_text(drawn, encoding="utf-8")
 

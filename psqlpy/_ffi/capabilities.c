@@ -45,7 +45,7 @@ find(const char *name)
 
 #endif
 
-OPTIONAL(psq_cancel_conn *, PQcancelCreate, (PGconn *))
+OPTIONAL(psq_cancel_conn *, PQcancelCreate, (PGconn *) )
 OPTIONAL(int, PQcancelBlocking, (psq_cancel_conn *) )
 OPTIONAL(char *, PQcancelErrorMessage, (const psq_cancel_conn *) )
 OPTIONAL(void, PQcancelFinish, (psq_cancel_conn *) )

@@ -6,11 +6,11 @@
 #define PSQ_PUMP_RESULTS 64
 
 /* Bits of psq_pump_state.flags. */
-#define PSQ_BROKEN 1      /* the connection is lost; results that had arrived were still delivered */
-#define PSQ_WANT_WRITE 2  /* output is left: call again when the socket is writable */
-#define PSQ_MORE 4        /* the array is full or the budget used up: call again without waiting */
-#define PSQ_COPY 8        /* COPY data in a pipeline, where libpq can't handle it: close the connection */
-#define PSQ_NOTIFY 16     /* a notification has arrived: it is in `notify`, more may follow with PQnotifies */
+#define PSQ_BROKEN 1     /* the connection is lost; results that had arrived were still delivered */
+#define PSQ_WANT_WRITE 2 /* output is left: call again when the socket is writable */
+#define PSQ_MORE 4       /* the array is full or the budget used up: call again without waiting */
+#define PSQ_COPY 8       /* COPY data in a pipeline, where libpq can't handle it: close the connection */
+#define PSQ_NOTIFY 16    /* a notification has arrived: it is in `notify`, more may follow with PQnotifies */
 
 /* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
 typedef struct {

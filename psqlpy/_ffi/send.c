@@ -82,8 +82,8 @@ psq_send_execute_rows(PGconn *conn, const char *name, int row_count, int paramet
 
     for (int row = 0; sent && row < row_count; row++) {
         packed = parameters_read(&parameters, parameter_count, packed, end);
-        sent = packed != NULL && PQsendQueryPrepared(conn, name, parameter_count, parameters.values,
-                                                     parameters.lengths, parameters.formats, result_format);
+        sent = packed != NULL && PQsendQueryPrepared(conn, name, parameter_count, parameters.values, parameters.lengths,
+                                                     parameters.formats, result_format);
     }
     free(parameters.memory);
     return sent;

@@ -11,7 +11,8 @@ from psqlpy._internal import extra_types as extra_types
 from psqlpy._internal import row_factories as row_factories
 
 if TYPE_CHECKING:
-    from psqlpy import *  # noqa: F403  (type checkers see the names; __getattr__ passes them on)
+    # Type checkers see the names; __getattr__ passes them on.
+    from psqlpy import *  # type: ignore[no-redef]  # noqa: F403  (of `exceptions`, which is the same module)
 
 warnings.warn(
     "psqlpy._internal is an alias: import from psqlpy, psqlpy.exceptions or psqlpy.extra_types",

@@ -75,7 +75,7 @@ class PGconn:
         lib.PQsetErrorVerbosity(self.pointer, 2 if verbose else 1)
 
     def begin_pipeline(self) -> bool:
-        """Non-blocking, pipelined: how a session uses the connection. Call it once connected, or after `end_pipeline`."""
+        """Non-blocking, pipelined: how a session uses the connection, once connected or after `end_pipeline`."""
         return lib.PQsetnonblocking(self.pointer, 1) == 0 and bool(lib.PQenterPipelineMode(self.pointer))
 
     def end_pipeline(self) -> bool:
@@ -183,7 +183,9 @@ class PGconn:
     def is_dismissed(self) -> bool:
         """Whether the server has said why it hangs up: its end of the connection is closed, or is about to be."""
         notices = self._notice_box.notices
-        return bool(notices) and notices[-1].get("severity_nonlocalized", notices[-1]["severity"]) in _LAST_WORDS
+        return (
+            bool(notices) and notices[-1].get("severity_nonlocalized", notices[-1]["severity"]) in _LAST_WORDS
+        )
 
     # The pipeline
 
@@ -198,7 +200,9 @@ class PGconn:
     def send_execute(self, name: bytes, count: int, packed: bytes, result_format: int) -> bool:
         return bool(lib.psq_send_execute(self.pointer, name, count, packed, len(packed), result_format))
 
-    def send_execute_rows(self, name: bytes, rows: int, count: int, packed: bytes, result_format: int) -> bool:
+    def send_execute_rows(
+        self, name: bytes, rows: int, count: int, packed: bytes, result_format: int
+    ) -> bool:
         return bool(
             lib.psq_send_execute_rows(self.pointer, name, rows, count, packed, len(packed), result_format)
         )
