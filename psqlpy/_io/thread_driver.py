@@ -1,7 +1,7 @@
 """Waiting in threads: the caller polls the socket itself; of several callers one reads for all.
 
 Every call into the session holds its lock, no wait does. A KeyboardInterrupt in a wait takes the cancellation's way; one
-that strikes inside a call into the session, where nobody knows how far it came, closes the connection.
+that strikes inside a call into the session closes the connection: the session sees to that.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from psqlpy._io.cancel import THREAD_DRAIN_BUDGET, Cancellation
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.failures import closed
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.state import State
@@ -34,15 +35,14 @@ _CANCEL_POLL = 5
 class ThreadDriver:
     """One session's waiting threads."""
 
-    __slots__ = ("_inside", "_reading", "_waiting", "lock", "on_settled", "session")
+    __slots__ = ("_reader", "_waiting", "lock", "on_settled", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.lock = threading.Lock()
         self.on_settled: Callable[[], None] | None = None
-        # A call into the session is under way.
-        self._inside = False
-        self._reading = False
+        # The request whose caller reads for all.
+        self._reader: Request | None = None
         # Those who wait while another one reads; each has a lock that is released to wake it.
         self._waiting: dict[Request, threading.Lock] = {}
 
@@ -51,16 +51,14 @@ class ThreadDriver:
         began = 0.0 if deadline is None else time.monotonic()
         try:
             with self.lock:
-                self._inside = True
                 self.session.submit(request)
-                self._inside = False
             while not request.done:
-                if self._reading:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise query_timeout(began, request)
+                if self._reader is not None:
                     self._follow(request, deadline)
                 else:
                     self._lead(request, deadline)
-                if deadline is not None and not request.done and time.monotonic() >= deadline:
-                    raise query_timeout(began, request)
         except BaseException:
             self._leave(request)
             raise
@@ -76,27 +74,29 @@ class ThreadDriver:
     def _lead(self, request: Request, deadline: float | None) -> None:
         """Read for all, until the request is done or its time is over."""
         session = self.session
-        leads = False
+        with self.lock:
+            if self._reader is not None:
+                return
+            # Should an interrupt strike between here and the wait, `_leave` finds it.
+            self._reader = request
         try:
-            with self.lock:
-                if self._reading:
-                    return
-                leads = self._reading = True
             while not request.done:
-                ready = wait(session.fd, _READ_WRITE if session.wants_write else _READ, _milliseconds(deadline))
-                self._pump(ready)
+                longest = 0 if session.has_more else _milliseconds(deadline)
+                self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, longest))
+                if session.is_closed:
+                    # An interrupt may have kept it from failing what was in it.
+                    request.fail(closed(session.close_reason, written=request.written))
                 if deadline is not None and time.monotonic() >= deadline:
                     return
         finally:
-            if leads:
-                self._reading = False
+            self._reader = None
 
     def _follow(self, request: Request, deadline: float | None) -> None:
         """Wait once for the one who reads."""
         session = self.session
         woken = None
         with self.lock:
-            if self._reading and not request.done and not session.wants_write:
+            if self._reader is not None and not request.done and not session.wants_write:
                 woken = self._waiting[request] = threading.Lock()
                 woken.acquire()
                 request.wake = partial(_release, woken)
@@ -115,14 +115,12 @@ class ThreadDriver:
             return
         with self.lock:
             if not session.is_closed:
-                self._inside = True
                 session.pump(ready)
-                self._inside = False
 
     def _pass_on(self) -> None:
         """Wake one of the waiting to read for the others."""
         with self.lock:
-            if self._reading:
+            if self._reader is not None:
                 return
             for request, woken in self._waiting.items():
                 if not request.done and woken.locked():
@@ -139,15 +137,27 @@ class ThreadDriver:
 
     def _leave(self, request: Request) -> None:
         """The caller gives up: cancel, read what is left for a tenth of a second at most, and close if that fails."""
+        try:
+            self._give_up(request)
+        except BaseException:
+            # Interrupted once more: nobody would read what is left.
+            with self.lock:
+                self._stop_reading(request)
+                self.session.lost("interrupted while a statement was being cancelled")
+            self.end()
+            raise
+
+    def _stop_reading(self, request: Request) -> None:
+        if self._reader is request:
+            self._reader = None
+
+    def _give_up(self, request: Request) -> None:
         session = self.session
         with self.lock:
+            self._stop_reading(request)
             self._waiting.pop(request, None)
             request.wake = None
-            if self._inside:
-                self._inside = False
-                session.lost("interrupted in the middle of a message")
-                request.done = True
-            if request.done:
+            if request.done or session.is_closed:
                 closed = session.is_closed
                 cancellation = None
             else:
@@ -162,11 +172,16 @@ class ThreadDriver:
             self._tell_settled()
 
     def _drain(self, cancellation: Cancellation) -> None:
+        def on_return() -> None:
+            # Whoever drained may have left the rest to the others by now.
+            with self.lock:
+                session.cancel_returned(cancellation)
+
         session = self.session
         deadline = time.monotonic() + THREAD_DRAIN_BUDGET
         while True:
             with self.lock:
-                cancellation.step(_return_quietly)
+                cancellation.step(on_return)
                 if cancellation.over:
                     return
                 if time.monotonic() >= deadline:
@@ -175,13 +190,14 @@ class ThreadDriver:
                         return
                     session.lost("a cancelled statement did not end")
                     return
-                leads = not self._reading
-                self._reading = True
+                leads = self._reader is None
+                if leads:
+                    self._reader = cancellation.request
             if leads:
                 try:
                     self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, _CANCEL_POLL))
                 finally:
-                    self._reading = False
+                    self._reader = None
             else:
                 time.sleep(_CANCEL_POLL / 1000)
 
@@ -193,7 +209,7 @@ class ThreadDriver:
     def end(self) -> None:
         """The session is closed: wake everybody; who reads last gives the socket back."""
         with self.lock:
-            if not self._reading:
+            if self._reader is None:
                 self.session.pgconn.finish()
         self._tell_settled()
 
@@ -209,10 +225,6 @@ def _release(woken: threading.Lock) -> None:
     """Wake who waits on it, once; only under the driver's lock."""
     if woken.locked():
         woken.release()
-
-
-def _return_quietly() -> None:
-    """The cancellation looks at its own state at the next step."""
 
 
 def wait_any(wanted: Wait) -> set[int]:
