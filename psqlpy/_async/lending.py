@@ -94,9 +94,7 @@ class Lending:
         doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
         if until == patience:
             raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
-        error = exceptions.QueryTimeoutError(f"timeout: {doing}")
-        error.safe_to_retry = True
-        raise error
+        raise _too_late(doing)
 
     async def _is_fit(self, link: AsyncLink, deadline: float | None) -> bool:
         """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""
@@ -116,9 +114,7 @@ class Lending:
         except exceptions.ConnectTimeoutError as error:
             if deadline is None or monotonic() < deadline:
                 raise
-            late = exceptions.QueryTimeoutError(f"timeout: {error}")
-            late.safe_to_retry = True
-            raise late from error
+            raise _too_late(str(error)) from error
         link = AsyncLink(Session(pgconn, self._registry))
         await link.move_here()
         return link
@@ -245,6 +241,12 @@ def _rank(link: AsyncLink) -> int:
     if link.is_held_elsewhere():
         return 2
     return 0 if link.is_at_home() and link.is_quiet else 1
+
+
+def _too_late(doing: str) -> exceptions.QueryTimeoutError:
+    error = exceptions.QueryTimeoutError(f"timeout: {doing}")
+    error.safe_to_retry = True
+    return error
 
 
 def _closed() -> exceptions.BaseConnectionPoolError:

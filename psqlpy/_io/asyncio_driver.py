@@ -99,7 +99,7 @@ class AsyncioDriver:
         elif session.is_closed:
             self.end()
         if request.error is not None:
-            raise request.error
+            raise request.take_error()
 
     async def _run_until(self, request: Request, future: Future[None], deadline: float) -> None:
         began = time.monotonic()
@@ -118,7 +118,12 @@ class AsyncioDriver:
     def on_ready(self, ready: int) -> None:
         """The reader's and the writer's callback."""
         session = self.session
-        session.pump(ready)
+        try:
+            session.pump(ready)
+        except BaseException:
+            # The session has failed everything in it.
+            self.end()
+            raise
         if session.wants_write != self._writing or session.has_more or self.cancellations:
             self._follow()
         if session.is_closed:
@@ -157,19 +162,24 @@ class AsyncioDriver:
         self._step(cancellation, timed=True)
 
     def _step(self, cancellation: Cancellation, *, timed: bool) -> None:
-        if cancellation.over:
+        if cancellation not in self.cancellations:
+            # Over, or another one's step has ended everything.
             return
         delay = cancellation.step(self._call_soon_threadsafe(cancellation))
         if self.session.wants_write != self._writing:
             self._follow()
         if cancellation.over:
-            self.cancellations.remove(cancellation)
+            if cancellation in self.cancellations:
+                self.cancellations.remove(cancellation)
+            if cancellation.timer is not None:
+                # It would keep the connection, with all that belongs to it, for as long as the budget.
+                cancellation.timer.cancel()
             if self.session.is_closed:
                 self.end()
             else:
                 self._tell_settled()
         elif timed:
-            self.loop.call_later(delay, lambda: self._step(cancellation, timed=True))
+            cancellation.timer = self.loop.call_later(delay, lambda: self._step(cancellation, timed=True))
 
     def _call_soon_threadsafe(self, cancellation: Cancellation) -> Callable[[], None]:
         def on_return() -> None:

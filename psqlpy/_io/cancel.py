@@ -12,6 +12,7 @@ The caller leaves at once; then
 from __future__ import annotations
 
 import time
+from asyncio import TimerHandle
 from collections.abc import Callable
 
 from psqlpy._io import background
@@ -33,12 +34,14 @@ class Cancellation:
     The driver calls `step` at once, then whenever something was read or `next_step` seconds have passed, until `over`.
     """
 
-    __slots__ = ("_asked_at", "_budget", "_left_at", "_returned", "over", "request", "session")
+    __slots__ = ("_asked_at", "_budget", "_left_at", "_returned", "over", "request", "session", "timer")
 
     def __init__(self, session: Session, request: Request, budget: float = DRAIN_BUDGET) -> None:
         self.session = session
         self.request = request
         self.over = False
+        # The driver's, for its next step.
+        self.timer: TimerHandle | None = None
         self._budget = budget
         self._left_at = time.monotonic()
         self._asked_at: float | None = None

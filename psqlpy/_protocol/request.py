@@ -61,3 +61,12 @@ class Request:
         if not self.done:
             self.error = error
             self.finish()
+
+    def take_error(self) -> BaseException:
+        """The error, to be raised. Its traceback refers to the frames that have the request, which must not refer back.
+
+        In a cycle they would keep the caller's connection from going back to the pool until the garbage collector comes.
+        """
+        error, self.error = self.error, None
+        assert error is not None
+        return error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -17,7 +17,11 @@ class Observer:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
-    def value(self, query: str, parameters: Sequence[object] = ()) -> Any:
+    def command(self, statements: str) -> None:
+        """Execute statements that return nothing."""
+        self._connection.execute(statements.encode())
+
+    def value(self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Any:
         """The first value of the first row; None if there is none."""
         row = self._connection.execute(query.encode(), parameters).fetchone()
         return None if row is None else row[0]

@@ -50,6 +50,24 @@ async def test_a_hundred_connections_of_a_pool_of_four(
 
 
 @pytest.mark.backend("sync")
+def test_a_hundred_connections_of_a_synchronous_pool_whose_statement_fails(
+    sync_pool: sync.ConnectionPool, unreturned: list[warnings.WarningMessage]
+) -> None:
+    gc.disable()
+    try:
+        for _ in range(100):
+            connection = sync_pool.connection()
+            with pytest.raises(exceptions.UndefinedTable):
+                connection.execute("SELECT * FROM no_such_table")
+            with pytest.raises(exceptions.QueryTimeoutError):
+                connection.execute("SELECT pg_sleep(1)", timeout=0.001)
+    finally:
+        gc.enable()
+    assert len(unreturned) == 99
+    connection.close()
+
+
+@pytest.mark.backend("sync")
 def test_a_hundred_connections_of_a_synchronous_pool_of_four(
     sync_pool: sync.ConnectionPool, unreturned: list[warnings.WarningMessage]
 ) -> None:
@@ -69,6 +87,25 @@ async def test_a_hundred_connections_that_were_never_used(
             await pool.connection()
     assert len(unreturned) == 100
     assert pool.status() == (4, 1, 1, 0)
+
+
+async def test_a_hundred_connections_whose_statement_fails(
+    pool: ConnectionPool, unreturned: list[warnings.WarningMessage]
+) -> None:
+    """The error refers to the frames of its traceback, but nothing refers back: no garbage collector is needed."""
+    gc.disable()
+    try:
+        with anyio.fail_after(20):
+            for _ in range(100):
+                connection = await pool.connection()
+                with pytest.raises(exceptions.UndefinedTable):
+                    await connection.execute("SELECT * FROM no_such_table")
+                with pytest.raises(exceptions.QueryTimeoutError):
+                    await connection.execute("SELECT pg_sleep(1)", timeout=0.001)
+    finally:
+        gc.enable()
+    assert len(unreturned) == 99
+    connection.close()
 
 
 async def test_all_handles_dropped_at_once(dsn: str, unreturned: list[warnings.WarningMessage]) -> None:
@@ -241,7 +278,7 @@ async def test_a_pool_dropped_after_a_cancelled_statement(dsn: str, observer: Ob
         await pool.execute("SELECT pg_sleep(60)")
     del pool
     gc.collect()
-    await async_wait_until(lambda: gc.collect() >= 0 and observer.count_alive(pids) == 0, 3)
+    await async_wait_until(lambda: gc.collect() >= 0 and observer.count_alive(pids) == 0, 1)
 
 
 async def test_a_handle_outlives_its_dropped_pool(dsn: str, observer: Observer) -> None:
