@@ -17,6 +17,7 @@ from psqlpy._protocol.commands import Commands
 
 if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
+    from psqlpy._protocol.request import Request
     from psqlpy._protocol.unprepared import Descriptions
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
@@ -30,7 +31,7 @@ class Connection(AsyncConnectionBlock, Executor):
     nobody refers to any more goes back to its pool.
     """
 
-    __slots__ = ("__weakref__", "_begin", "_link", "_pool", "_returned", "depth")
+    __slots__ = ("__weakref__", "_abandoned", "_begin", "_link", "_pool", "_returned", "open_transactions")
 
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
         # None once the connection is returned: a handle that is still around, as in a notebook, keeps no pool alive.
@@ -39,8 +40,10 @@ class Connection(AsyncConnectionBlock, Executor):
         self._returned = False
         # A BEGIN that travels with the next statement.
         self._begin: bytes | None = None
-        #: How many transactions are begun and not ended, one in the other.
-        self.depth = 0
+        # What rolls back transactions that nobody refers to any more, to be sent before anything else.
+        self._abandoned: list[tuple[bytes, ...]] = []
+        #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
+        self.open_transactions: list[int] = []
 
     # The block
 
@@ -169,7 +172,29 @@ class Connection(AsyncConnectionBlock, Executor):
         """Send a BEGIN that was put off, for what can't travel with it."""
         begin = self.take_begin()
         if begin:
-            await self.link.run(Commands(begin, exceptions.TransactionBeginError), deadline)
+            await self.run(Commands(begin, exceptions.TransactionBeginError), deadline)
+
+    async def run(self, request: Request, deadline: float | None) -> None:
+        """Wait for a request that BEGIN may travel with."""
+        try:
+            await self.link.run(request, deadline)
+        except exceptions.TransactionBeginError:
+            # What follows in its name must not be executed outside of any transaction.
+            self.open_transactions.clear()
+            raise
+
+    def abandon_transaction(self, rollback: tuple[bytes, ...]) -> None:
+        """Roll back a transaction whose object is gone. May be called anywhere, by the garbage collector too."""
+        link = self._link
+        if link is not None:
+            self._abandoned.append(rollback)
+            if not link.is_inside:
+                link.soon(self._roll_back_abandoned)
+
+    def _roll_back_abandoned(self) -> None:
+        link = self._link
+        while self._abandoned and link is not None:
+            link.send(Commands(self._abandoned.pop(0)))
 
     # Cancelling
 
@@ -188,6 +213,8 @@ class Connection(AsyncConnectionBlock, Executor):
         """The pooled connection behind the handle; raises ConnectionClosedError when it was given back."""
         if self._link is None:
             raise self._closed_error()
+        if self._abandoned:
+            self._roll_back_abandoned()
         return self._link
 
     @property
@@ -204,7 +231,7 @@ class Connection(AsyncConnectionBlock, Executor):
             raise self._closed_error()
         return deadline_after(pool.timeout if timeout is None else timeout)
 
-    async def _lease(self) -> Connection:
+    def _lease(self) -> Connection:
         if self._link is None:
             raise self._closed_error()
         return self

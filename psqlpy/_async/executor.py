@@ -136,7 +136,7 @@ class Executor:
         connection = self._lease()
         deadline = connection.deadline(timeout)
         batch = Batch(text, rows, self._family, connection.take_begin())
-        await connection.link.run(batch, deadline)
+        await connection.run(batch, deadline)
 
     async def execute_batch(self, querystring: str, *, timeout: float | None = None) -> None:
         """Execute any number of statements in one text, without parameters, by the simple query protocol.
@@ -170,7 +170,7 @@ class Executor:
             )
         else:
             query = Query(text, values, self._family, connection.take_begin())
-        await connection.link.run(query, deadline)
+        await connection.run(query, deadline)
         return query
 
     def _not_one_row(self, count: int, default: Any) -> Any:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._async.connection import Connection
-from psqlpy._async.executor import check_timeout, deadline_after
+from psqlpy._async.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._async.lending import Lending
 from psqlpy._checks import check_pool_size
 from psqlpy._codecs.registry import default_registry
@@ -223,10 +223,10 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
-    ) -> SingleQueryResult:
+        default: Any = NO_DEFAULT,
+    ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
-        row: SingleQueryResult = await self._with_connection("fetch_row", timeout, querystring, parameters, prepared)
-        return row
+        return await self._with_connection("fetch_row", timeout, querystring, parameters, prepared, default=default)
 
     async def fetch_val(
         self,
@@ -235,9 +235,10 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        default: Any = NO_DEFAULT,
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
-        return await self._with_connection("fetch_val", timeout, querystring, parameters, prepared)
+        return await self._with_connection("fetch_val", timeout, querystring, parameters, prepared, default=default)
 
     async def execute_many(
         self,
@@ -250,13 +251,15 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         """Execute one statement for every row of parameters, for all or for none; as Connection.execute_many."""
         await self._with_connection("execute_many", timeout, querystring, parameters, prepared)
 
-    async def _with_connection(self, method: str, timeout: float | None, *arguments: object) -> Any:
+    async def _with_connection(
+        self, method: str, timeout: float | None, *arguments: object, **options: object
+    ) -> Any:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
         connection = Connection(self, await self.take_link(deadline))
         try:
             # Not None, which would be the pool's default again.
             left = inf if deadline is None else max(0.0, deadline - monotonic())
-            return await getattr(connection, method)(*arguments, timeout=left)
+            return await getattr(connection, method)(*arguments, timeout=left, **options)
         finally:
             connection.close()
 

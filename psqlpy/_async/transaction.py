@@ -17,7 +17,7 @@ from psqlpy._protocol.transaction import quote_identifier, start_transaction
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
 
-_savepoint_numbers = count(1)
+_numbers = count(1)
 
 
 class Transaction(AsyncTransactionBlock, Executor):
@@ -27,7 +27,7 @@ class Transaction(AsyncTransactionBlock, Executor):
     more is rolled back.
     """
 
-    __slots__ = ("__weakref__", "_begin", "_connection", "_level", "_names", "_state")
+    __slots__ = ("__weakref__", "_begin", "_connection", "_level", "_names", "_number", "_state")
 
     _family = exceptions.TransactionExecuteError
 
@@ -44,6 +44,7 @@ class Transaction(AsyncTransactionBlock, Executor):
             deferrable,
         )
         self._connection = connection
+        self._number = next(_numbers)
         self._state = "new"
         # The savepoint that a nested transaction is.
         self._level: str | None = None
@@ -63,7 +64,7 @@ class Transaction(AsyncTransactionBlock, Executor):
             raise
 
     async def __aenter__(self) -> Transaction:
-        if self._state == "begun":
+        if self._is_open():
             return self
         connection = self._start()
         if self._level is None:
@@ -78,7 +79,7 @@ class Transaction(AsyncTransactionBlock, Executor):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._state != "begun":
+        if not self._is_open():
             # Ended in the block, by the user's own hand.
             return
         if error is None:
@@ -102,7 +103,13 @@ class Transaction(AsyncTransactionBlock, Executor):
             return
         commands = Commands(self._closing_commands(commit=True), exceptions.TransactionCommitError)
         self._finish()
-        await connection.link.run(commands, connection.deadline(timeout))
+        try:
+            await connection.link.run(commands, connection.deadline(timeout))
+        except exceptions.TransactionCommitError:
+            if self._level is not None:
+                # It is over all the same, and the transaction around it usable.
+                connection.link.send(Commands(self._closing_commands(commit=False)))
+            raise
         if commands.tags[:1] == ["ROLLBACK"]:
             raise exceptions.combine(exceptions.TransactionCommitError, exceptions.InternalError)(
                 "transaction was rolled back, not committed: a statement in it had failed"
@@ -133,18 +140,10 @@ class Transaction(AsyncTransactionBlock, Executor):
             connection.link.send(Commands(self._closing_commands(commit=False)))
 
     def __del__(self) -> None:
-        if getattr(self, "_state", None) != "begun" or self._connection.is_closed():
-            return
-        # Not from here: this may run anywhere, in the middle of another call on the connection too.
-        connection, level = self._connection, self._level
-        self._finish()
-        commands = self._closing_commands(commit=False)
-
-        def roll_back() -> None:
-            if not connection.is_closed() and not (level is None and connection.drop_begin()):
-                connection.link.send(Commands(commands))
-
-        connection.link.soon(roll_back)
+        if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
+            self._finish()
+            if self._level is not None or not self._connection.drop_begin():
+                self._connection.abandon_transaction(self._closing_commands(commit=False))
 
     # Savepoints
 
@@ -191,13 +190,17 @@ class Transaction(AsyncTransactionBlock, Executor):
 
     def is_closed(self) -> bool:
         """Whether the transaction can't be used: ended, or its connection given back or broken."""
-        return self._state == "finished" or self._connection.is_closed()
+        return self._connection.is_closed() or not (self._state == "new" or self._is_open())
+
+    def _is_open(self) -> bool:
+        """Whether it is begun, and neither ended nor one around it."""
+        return self._state == "begun" and self._number in self._connection.open_transactions
 
     def _start(self) -> Connection:
         """Go from new to begun, as the innermost transaction of the connection."""
-        if self._state == "begun":
+        if self._is_open():
             raise exceptions.TransactionBeginError("transaction is already started")
-        if self._state == "finished":
+        if self._state != "new":
             raise self._finished_error()
         connection = self._connection
         link = connection.link
@@ -205,10 +208,10 @@ class Transaction(AsyncTransactionBlock, Executor):
             TransactionStatus.INTRANS,
             TransactionStatus.INERROR,
         )
-        if connection.depth or open_already:
-            self._level = f"psqlpy_{next(_savepoint_numbers)}"
+        if connection.open_transactions or open_already:
+            self._level = f"psqlpy_{self._number}"
         self._state = "begun"
-        connection.depth += 1
+        connection.open_transactions.append(self._number)
         return connection
 
     def _opening(self) -> bytes:
@@ -216,14 +219,17 @@ class Transaction(AsyncTransactionBlock, Executor):
 
     def _finish(self) -> None:
         self._state = "finished"
-        self._connection.depth -= 1
+        begun = self._connection.open_transactions
+        if self._number in begun:
+            # Those inside it end with it.
+            del begun[begun.index(self._number) :]
 
     def _check(self) -> Connection:
         if self._state == "new":
             raise exceptions.TransactionBeginError(
                 "transaction is not started: use it as a block, or call begin()"
             )
-        if self._state == "finished":
+        if not self._is_open():
             raise self._finished_error()
         return self._connection
 
@@ -232,7 +238,7 @@ class Transaction(AsyncTransactionBlock, Executor):
             "transaction is already committed or rolled back: make another one with connection.transaction()"
         )
 
-    async def _lease(self) -> Connection:
+    def _lease(self) -> Connection:
         connection = self._check()
         if connection.is_closed():
             # The link's own error says why.

@@ -1,4 +1,4 @@
-"""A task that outlives its maker: for clean-up after a cancellation under trio, and nothing else."""
+"""Under trio: a task that outlives its maker, for clean-up after a cancellation, and a callback out of any code."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def spawn_system_task(function: Callable[..., Awaitable[None]], *arguments: obje
     # The loop itself only refers to it weakly.
     _running.add(task)
     task.add_done_callback(_running.discard)
+
+
+def call_soon(callback: Callable[[], None]) -> None:
+    """Call back when trio gets to it; now where trio doesn't run."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        trio.lowlevel.current_trio_token().run_sync_soon(callback)
+    else:
+        callback()

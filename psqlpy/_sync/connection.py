@@ -17,6 +17,7 @@ from psqlpy._sync.executor import Executor, deadline_after
 from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
+    from psqlpy._protocol.request import Request
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._sync.pool import ConnectionPool
 
@@ -172,7 +173,16 @@ class Connection(SyncConnectionBlock, Executor):
         """Send a BEGIN that was put off, for what can't travel with it."""
         begin = self.take_begin()
         if begin:
-            self.link.run(Commands(begin, exceptions.TransactionBeginError), deadline)
+            self.run(Commands(begin, exceptions.TransactionBeginError), deadline)
+
+    def run(self, request: Request, deadline: float | None) -> None:
+        """Wait for a request that BEGIN may travel with."""
+        try:
+            self.link.run(request, deadline)
+        except exceptions.TransactionBeginError:
+            # What follows in its name must not be executed outside of any transaction.
+            self.open_transactions.clear()
+            raise
 
     def abandon_transaction(self, rollback: tuple[bytes, ...]) -> None:
         """Roll back a transaction whose object is gone. May be called anywhere, by the garbage collector too."""

@@ -137,7 +137,7 @@ class Executor:
         connection = self._lease()
         deadline = connection.deadline(timeout)
         batch = Batch(text, rows, self._family, connection.take_begin())
-        connection.link.run(batch, deadline)
+        connection.run(batch, deadline)
 
     def execute_batch(self, querystring: str, *, timeout: float | None = None) -> None:
         """Execute any number of statements in one text, without parameters, by the simple query protocol.
@@ -169,7 +169,7 @@ class Executor:
             )
         else:
             query = Query(text, values, self._family, connection.take_begin())
-        connection.link.run(query, deadline)
+        connection.run(query, deadline)
         return query
 
     def _not_one_row(self, count: int, default: Any) -> Any:
