@@ -27,7 +27,16 @@ _WRITE = 2
 class AnyioDriver:
     """One session's waiting tasks."""
 
-    __slots__ = ("__weakref__", "_reading", "_waiting", "_writing", "cancellations", "loop", "on_settled", "session")
+    __slots__ = (
+        "__weakref__",
+        "_reader",
+        "_waiting",
+        "_writer",
+        "cancellations",
+        "loop",
+        "on_settled",
+        "session",
+    )
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -35,8 +44,9 @@ class AnyioDriver:
         self.loop = None
         self.cancellations: list[Cancellation] = []
         self.on_settled: Callable[[], None] | None = None
-        self._reading = False
-        self._writing = False
+        # Whose wait is for the socket, in either direction: a request, or the cancellation of one.
+        self._reader: Request | Cancellation | None = None
+        self._writer: Request | Cancellation | None = None
         # Those who wait while another one reads.
         self._waiting: dict[Request, anyio.Event] = {}
 
@@ -53,9 +63,9 @@ class AnyioDriver:
             await self._wait(request)
         else:
             began = time.monotonic()
-            with anyio.move_on_after(max(0.0, deadline - began)):
+            with anyio.move_on_after(max(0.0, deadline - began)) as scope:
                 await self._wait(request)
-            if not request.done:
+            if scope.cancelled_caught and (request.abandoned or not request.done):
                 raise query_timeout(began, request)
         if self.session.is_closed:
             self.end()
@@ -65,38 +75,34 @@ class AnyioDriver:
     async def _wait(self, request: Request) -> None:
         try:
             while not request.done:
-                await self._turn(request)
+                await self._turn(request, request)
         except BaseException:
+            self._stop_waiting(request)
             self._leave(request)
             raise
         finally:
             self._waiting.pop(request, None)
             self._pass_on()
 
-    async def _turn(self, request: Request | None) -> None:
+    async def _turn(self, waiter: Request | Cancellation, request: Request | None) -> None:
         """One wait, for the socket if nobody else waits for it, otherwise for the one who does."""
         session = self.session
-        writes = session.wants_write and not self._writing
+        writes = session.wants_write and self._writer is None
         if session.has_more:
             await anyio.lowlevel.checkpoint()
             self._pump(0)
-        elif not self._reading:
-            self._reading = True
-            self._writing = self._writing or writes
+        elif self._reader is None or writes:
+            wanted = (_READ if self._reader is None else 0) | (_WRITE if writes else 0)
+            # Should a KeyboardInterrupt strike between here and the wait, `_wait` finds these.
+            if wanted & _READ:
+                self._reader = waiter
+            if wanted & _WRITE:
+                self._writer = waiter
             try:
-                ready = await (self._wait_both() if writes else self._wait_readable())
+                ready = await self._wait_for_socket(request, wanted)
             finally:
-                self._reading = False
-                if writes:
-                    self._writing = False
+                self._stop_waiting(waiter)
             self._pump(ready)
-        elif writes:
-            self._writing = True
-            try:
-                await anyio.wait_writable(session.fd)
-            finally:
-                self._writing = False
-            self._pump(_WRITE)
         elif request is not None:
             event = self._waiting[request] = anyio.Event()
             request.wake = event.set
@@ -105,9 +111,29 @@ class AnyioDriver:
         else:
             await anyio.sleep(PATIENCE)
 
-    async def _wait_readable(self) -> int:
-        await anyio.wait_readable(self.session.fd)
-        return _READ
+    def _stop_waiting(self, waiter: Request | Cancellation) -> None:
+        if self._reader is waiter:
+            self._reader = None
+        if self._writer is waiter:
+            self._writer = None
+
+    async def _wait_for_socket(self, request: Request | None, wanted: int) -> int:
+        """Wait, but not longer than for the request: another task's call may complete it, or close the session."""
+        with anyio.CancelScope() as scope:
+            if request is not None:
+                request.wake = scope.cancel
+            try:
+                if wanted == _READ:
+                    await anyio.wait_readable(self.session.fd)
+                elif wanted == _WRITE:
+                    await anyio.wait_writable(self.session.fd)
+                else:
+                    wanted = await self._wait_both()
+                return wanted
+            finally:
+                if request is not None:
+                    request.wake = None
+        return 0
 
     async def _wait_both(self) -> int:
         ready = 0
@@ -125,14 +151,14 @@ class AnyioDriver:
         return ready
 
     def _pump(self, ready: int) -> None:
-        if not self.session.is_closed:
+        if (ready or self.session.has_more) and not self.session.is_closed:
             self.session.pump(ready)
 
     def _pass_on(self) -> None:
         """Wake one of the waiting to read for the others; never waits."""
         if self.on_settled is not None:
             self._tell_settled()
-        if self._reading:
+        if self._reader is not None:
             return
         for request, event in self._waiting.items():
             if not request.done:
@@ -159,10 +185,11 @@ class AnyioDriver:
             while not cancellation.over:
                 with anyio.move_on_after(min(PATIENCE, cancellation.step(_return_quietly))):
                     if not cancellation.over:
-                        await self._turn(None)
+                        await self._turn(cancellation, None)
                 self._pass_on()
-        except OSError:
-            self.session.lost("the socket was closed")
+        except Exception as error:
+            # trio ends when a system task fails.
+            self.session.lost(f"reading failed: {error!r}")
         finally:
             if not cancellation.over:
                 # The run ends: nobody will read the rest.
@@ -183,7 +210,7 @@ class AnyioDriver:
 
     def end(self) -> None:
         """The session is closed: give the socket back, unless somebody still waits on it, who does it then."""
-        if not self._reading and not self._writing:
+        if self._reader is None and self._writer is None:
             self.session.pgconn.finish()
         self._tell_settled()
 
