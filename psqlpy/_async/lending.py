@@ -13,6 +13,7 @@ from psqlpy._async.executor import deadline_after
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
 from psqlpy._io.links import AsyncLink, async_connect
+from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import AsyncWake, Lock, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
 from psqlpy._protocol.commands import Commands
@@ -117,7 +118,14 @@ class Lending:
             raise _too_late(str(error)) from error
         link = AsyncLink(Session(pgconn, self._registry))
         await link.move_here()
+        self._prepare(link)
         return link
+
+    def _prepare(self, link: AsyncLink) -> None:
+        """Write what every session of this process starts with; the answer is read with the first statement's."""
+        settings = session_settings(link.session.pgconn.server_version)
+        if settings and not link.is_closed:
+            link.send(Commands(settings, holds_followers=False))
 
     def _forgo(self, ticket: Ticket[AsyncLink], *, touched: bool) -> None:
         """Pass on what a call was granted that doesn't want it any more."""
@@ -171,8 +179,11 @@ class Lending:
         if not link.is_closed:
             link.session.on_notification = None
             everything = self._config.recycling is ConnRecyclingMethod.Clean
-            for request in reset_requests(link.session, everything=everything):
+            requests = reset_requests(link.session, everything=everything)
+            for request in requests:
                 link.send(request)
+            if requests:
+                self._prepare(link)
 
     def take_back(self, link: AsyncLink) -> None:
         """Note a connection whose handle is gone. May be called anywhere, by the garbage collector too."""

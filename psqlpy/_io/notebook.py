@@ -5,6 +5,10 @@ wait for sockets, and the interrupt takes effect with whatever happens next, suc
 While a call waits on that loop, it is woken twenty times a second. No other loop has a timer.
 
 A session keeps the last uncaught error for its debugger, and the error's traceback keeps the pool it came out of.
+
+A kernel is restarted when it hangs, that is in the middle of a statement, and killed if need be. The server would
+notice at the statement's end: sessions of a kernel ask it to look every second (PostgreSQL 14 and later; manual,
+"client_connection_check_interval").
 """
 
 from __future__ import annotations
@@ -17,6 +21,13 @@ from typing import Any
 
 # Seconds. The cell ends this much, and as long as IPython takes to format the traceback, after the button was pressed.
 _INTERVAL = 0.05
+
+
+# Whoever has set it themselves knows better.
+_WATCH_THE_CLIENT = (
+    b"SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false)"
+    b" WHERE pg_catalog.current_setting('client_connection_check_interval') = '0'"
+)
 
 
 class _Ticker:
@@ -58,13 +69,25 @@ def keep_interruptible(loop: AbstractEventLoop, future: Future[None]) -> None:
     _ticker.watch(future)
 
 
-def _kernel_loop() -> Any:
-    """The loop that executes this process's cells; None if there is no kernel, only the package."""
+def _kernel() -> Any:
+    """The kernel that this process is; None if there is no kernel, only the package."""
     kernelbase = modules.get("ipykernel.kernelbase")
     kernel_class = getattr(kernelbase, "Kernel", None)
     if kernel_class is None or not kernel_class.initialized():
         return None
-    return getattr(getattr(kernel_class.instance(), "io_loop", None), "asyncio_loop", None)
+    return kernel_class.instance()
+
+
+def _kernel_loop() -> Any:
+    """The loop that executes this process's cells."""
+    return getattr(getattr(_kernel(), "io_loop", None), "asyncio_loop", None)
+
+
+def session_settings(server_version: int) -> tuple[bytes, ...]:
+    """What is said to a new session, or one that was reset, in a kernel: nothing anywhere else."""
+    if server_version < 140000 or _kernel() is None:
+        return ()
+    return (_WATCH_THE_CLIENT,)
 
 
 def forget_last_error() -> None:

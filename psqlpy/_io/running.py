@@ -1,7 +1,7 @@
 """Which event loop runs here: asyncio's, or none, which means trio.
 
-In a notebook's kernel, and in trio's guest mode, trio runs inside a callback of an asyncio loop: asyncio's own answer names
-that loop then, under which no coroutine of ours would be resumed.
+In a notebook's kernel, and in trio's guest mode, trio runs inside a callback of an asyncio loop: asyncio's own answer
+names that loop then, under which no coroutine of ours would be resumed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from sys import modules
 def running_loop() -> AbstractEventLoop | None:
     """The asyncio loop that resumes the caller; None outside of one and under trio."""
     loop = _get_running_loop()
-    if loop is not None and "trio" in modules and _is_trio_inside():
-        return None
+    if loop is not None:
+        # A dependency of trio, which sets the name for as long as it runs tasks.
+        sniffio = modules.get("sniffio")
+        if sniffio is not None and sniffio.thread_local.name == "trio":
+            return None
     return loop
 
 
 def enclosing_loop() -> AbstractEventLoop | None:
     """The asyncio loop whose callback this thread is in, trio or not: it can't do anything meanwhile."""
     return _get_running_loop()
-
-
-def _is_trio_inside() -> bool:
-    # trio sets it for as long as it runs tasks, its dependency sniffio owns it.
-    from sniffio import thread_local
-
-    return thread_local.name == "trio"

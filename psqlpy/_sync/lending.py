@@ -13,6 +13,7 @@ from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
 from psqlpy._io.links import SyncLink, sync_connect
+from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import Lock, SyncWake, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
 from psqlpy._protocol.commands import Commands
@@ -127,7 +128,14 @@ class Lending:
             raise _too_late(str(error)) from error
         link = SyncLink(Session(pgconn, self._registry))
         link.move_here()
+        self._prepare(link)
         return link
+
+    def _prepare(self, link: SyncLink) -> None:
+        """Write what every session of this process starts with; the answer is read with the first statement's."""
+        settings = session_settings(link.session.pgconn.server_version)
+        if settings and not link.is_closed:
+            link.send(Commands(settings, holds_followers=False))
 
     def _forgo(self, ticket: Ticket[SyncLink], *, touched: bool) -> None:
         """Pass on what a call was granted that doesn't want it any more."""
@@ -181,8 +189,11 @@ class Lending:
         if not link.is_closed:
             link.session.on_notification = None
             everything = self._config.recycling is ConnRecyclingMethod.Clean
-            for request in reset_requests(link.session, everything=everything):
+            requests = reset_requests(link.session, everything=everything)
+            for request in requests:
                 link.send(request)
+            if requests:
+                self._prepare(link)
 
     def take_back(self, link: SyncLink) -> None:
         """Note a connection whose handle is gone. May be called anywhere, by the garbage collector too."""

@@ -226,6 +226,22 @@ def test_a_restart_leaves_nothing(fresh_kernel: Kernel, watch: Watch, hard: bool
     assert kernel.value("await pool.fetch_val('SELECT 8')") == "8"
 
 
+@pytest.mark.parametrize("hard", [False, True], ids=["graceful", "hard"])
+@pytest.mark.parametrize("call", ["await pool", "plain"])
+def test_a_restart_ends_a_running_statement(
+    fresh_kernel: Kernel, watch: Watch, call: str, hard: bool
+) -> None:
+    kernel = fresh_kernel
+    kernel.run("pool = ConnectionPool(**options); plain = sync.ConnectionPool(**options)")
+    # A connection that was reset is watched too.
+    kernel.run(f"{call}.execute('CREATE TEMP TABLE left_behind ()')")
+    kernel.start(f"{call}.execute('SELECT pg_sleep(60)')")
+    wait_for(lambda: watch.sleeping(kernel.app), 10, "the statement runs")
+    began = time.monotonic()
+    kernel.restart(hard=hard)
+    wait_for(lambda: not watch.backends(kernel.app), 5 + began - time.monotonic(), "no backend")
+
+
 def test_autoawait_trio(fresh_kernel: Kernel, watch: Watch) -> None:
     kernel = fresh_kernel
     kernel.run("pool = ConnectionPool(**options, max_db_pool_size=2)")
