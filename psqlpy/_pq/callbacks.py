@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from psqlpy._ffi._libpq import ffi
+from psqlpy._pq.module import ffi
 from psqlpy._pq.result import diagnostics
 
 # A server that floods notices must not fill our memory: the newest are kept.

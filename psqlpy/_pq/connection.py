@@ -9,9 +9,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psqlpy._ffi._libpq import ffi, lib
 from psqlpy._pq.callbacks import NoticeBox
 from psqlpy._pq.enums import ConnStatus, PollingStatus, TransactionStatus
+from psqlpy._pq.module import ffi, lib
 from psqlpy._pq.result import PGresult, text
 
 BROKEN: int = lib.PSQ_BROKEN

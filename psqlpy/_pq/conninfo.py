@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from psqlpy._ffi._libpq import ffi, lib
+from psqlpy._pq.module import ffi, lib
 from psqlpy._pq.result import text
 from psqlpy.exceptions import (
     ConnectionPoolBuildError,

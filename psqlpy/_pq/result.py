@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from marshal import loads
 from typing import Any
 
-from psqlpy._ffi._libpq import ffi, lib
 from psqlpy._pq.enums import Diagnostic
+from psqlpy._pq.module import ffi, lib
 from psqlpy.exceptions import InternalError
 
 _FIELDS = (
