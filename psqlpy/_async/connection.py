@@ -172,7 +172,14 @@ class Connection(AsyncConnectionBlock, Executor):
         """Send a BEGIN that was put off, for what can't travel with it."""
         begin = self.take_begin()
         if begin:
-            await self.run(Commands(begin, exceptions.TransactionBeginError), deadline)
+            commands = Commands(begin, exceptions.TransactionBeginError)
+            try:
+                await self.run(commands, deadline)
+            except BaseException:
+                if not commands.written and self._pool is not None:
+                    # Its caller left before its turn came: it travels with the next one.
+                    self._begin = begin[0]
+                raise
 
     async def run(self, request: Request, deadline: float | None) -> None:
         """Wait for a request that BEGIN may travel with."""

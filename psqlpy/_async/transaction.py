@@ -56,11 +56,15 @@ class Transaction(AsyncTransactionBlock, Executor):
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
         deadline = connection.deadline(timeout)
+        opening = Commands((self._opening(),), exceptions.TransactionBeginError)
         try:
             await connection.begin_now(deadline)
-            await connection.link.run(Commands((self._opening(),), exceptions.TransactionBeginError), deadline)
+            await connection.link.run(opening, deadline)
         except BaseException:
             self._finish()
+            if opening.written and opening.failure is None:
+                # Its caller has left, but the server may have begun: nobody would ever end it.
+                self._tell_rollback()
             raise
 
     async def __aenter__(self) -> Transaction:
@@ -104,7 +108,7 @@ class Transaction(AsyncTransactionBlock, Executor):
         commands = Commands(self._closing_commands(commit=True), exceptions.TransactionCommitError)
         self._finish()
         try:
-            await connection.link.run(commands, connection.deadline(timeout))
+            await self._end(commands, timeout)
         except exceptions.TransactionCommitError:
             if self._level is not None:
                 # It is over all the same, and the transaction around it usable.
@@ -123,7 +127,17 @@ class Transaction(AsyncTransactionBlock, Executor):
             return
         commands = Commands(self._closing_commands(commit=False), exceptions.TransactionRollbackError)
         self._finish()
-        await connection.link.run(commands, connection.deadline(timeout))
+        await self._end(commands, timeout)
+
+    async def _end(self, commands: Commands, timeout: float | None) -> None:
+        connection = self._connection
+        try:
+            await connection.link.run(commands, connection.deadline(timeout))
+        except BaseException:
+            if not commands.written:
+                # Its caller left before its turn came: the transaction ends all the same, but is not stored.
+                self._tell_rollback()
+            raise
 
     def _closing_commands(self, *, commit: bool) -> tuple[bytes, ...]:
         if self._level is None:
@@ -134,10 +148,13 @@ class Transaction(AsyncTransactionBlock, Executor):
 
     def _roll_back_silently(self) -> None:
         """Tell the server without waiting for its answer; whatever comes next on the connection comes behind it."""
-        connection = self._connection
         self._finish()
-        if not connection.is_closed() and not (self._level is None and connection.drop_begin()):
-            connection.link.send(Commands(self._closing_commands(commit=False)))
+        if not (self._level is None and self._connection.drop_begin()):
+            self._tell_rollback()
+
+    def _tell_rollback(self) -> None:
+        if not self._connection.is_closed():
+            self._connection.link.send(Commands(self._closing_commands(commit=False)))
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():

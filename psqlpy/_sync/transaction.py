@@ -59,11 +59,15 @@ class Transaction(SyncTransactionBlock, Executor):
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
         deadline = connection.deadline(timeout)
+        opening = Commands((self._opening(),), exceptions.TransactionBeginError)
         try:
             connection.begin_now(deadline)
-            connection.link.run(Commands((self._opening(),), exceptions.TransactionBeginError), deadline)
+            connection.link.run(opening, deadline)
         except BaseException:
             self._finish()
+            if opening.written and opening.failure is None:
+                # Its caller has left, but the server may have begun: nobody would ever end it.
+                self._tell_rollback()
             raise
 
     def __enter__(self) -> Transaction:
@@ -107,7 +111,7 @@ class Transaction(SyncTransactionBlock, Executor):
         commands = Commands(self._closing_commands(commit=True), exceptions.TransactionCommitError)
         self._finish()
         try:
-            connection.link.run(commands, connection.deadline(timeout))
+            self._end(commands, timeout)
         except exceptions.TransactionCommitError:
             if self._level is not None:
                 # It is over all the same, and the transaction around it usable.
@@ -126,7 +130,17 @@ class Transaction(SyncTransactionBlock, Executor):
             return
         commands = Commands(self._closing_commands(commit=False), exceptions.TransactionRollbackError)
         self._finish()
-        connection.link.run(commands, connection.deadline(timeout))
+        self._end(commands, timeout)
+
+    def _end(self, commands: Commands, timeout: float | None) -> None:
+        connection = self._connection
+        try:
+            connection.link.run(commands, connection.deadline(timeout))
+        except BaseException:
+            if not commands.written:
+                # Its caller left before its turn came: the transaction ends all the same, but is not stored.
+                self._tell_rollback()
+            raise
 
     def _closing_commands(self, *, commit: bool) -> tuple[bytes, ...]:
         if self._level is None:
@@ -137,10 +151,13 @@ class Transaction(SyncTransactionBlock, Executor):
 
     def _roll_back_silently(self) -> None:
         """Tell the server without waiting for its answer; whatever comes next on the connection comes behind it."""
-        connection = self._connection
         self._finish()
-        if not connection.is_closed() and not (self._level is None and connection.drop_begin()):
-            connection.link.send(Commands(self._closing_commands(commit=False)))
+        if not (self._level is None and self._connection.drop_begin()):
+            self._tell_rollback()
+
+    def _tell_rollback(self) -> None:
+        if not self._connection.is_closed():
+            self._connection.link.send(Commands(self._closing_commands(commit=False)))
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
