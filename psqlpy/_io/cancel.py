@@ -4,9 +4,10 @@ The caller leaves at once; then
 - a request that wasn't written yet is forgotten;
 - one that runs alone: the server is asked to cancel, and the session takes no request until the cancel request has
   returned and everything in flight was answered; otherwise the cancellation hits a neighbour;
-- one with neighbours: its answer is dropped. When it has run for `PATIENCE` as the oldest in flight, the server is asked,
-  neighbours or not: one that is hit instead is executed again, if no transaction is open;
-- if the session isn't quiet `DRAIN_BUDGET` after the server was asked, the connection is closed.
+- one with neighbours: its answer is dropped. When it has run for `PATIENCE` as the oldest in flight, the server is
+  asked, neighbours or not: one that is hit instead is executed again, if no transaction is open;
+- of several whose callers have left, the server is asked about one after the other;
+- if such a statement hasn't ended `DRAIN_BUDGET` after the server was asked about it, the connection is closed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,19 @@ class Cancellation:
     The driver calls `step` at once, then whenever something was read or `next_step` seconds have passed, until `over`.
     """
 
-    __slots__ = ("_asked_at", "_budget", "_left_at", "_returned", "over", "request", "session", "timer")
+    __slots__ = (
+        "_asked_at",
+        "_budget",
+        "_head",
+        "_is_asked_about",
+        "_left_at",
+        "_returned",
+        "_since",
+        "over",
+        "request",
+        "session",
+        "timer",
+    )
 
     def __init__(self, session: Session, request: Request, budget: float = DRAIN_BUDGET) -> None:
         self.session = session
@@ -46,6 +59,10 @@ class Cancellation:
         self._left_at = time.monotonic()
         self._asked_at: float | None = None
         self._returned = False
+        # The oldest in flight, since when it is that or was asked about, and whether it was.
+        self._head: Request | None = None
+        self._since = 0.0
+        self._is_asked_about = False
         session.abandon(request)
 
     def step(self, on_return: Callable[[], None]) -> float:
@@ -53,24 +70,18 @@ class Cancellation:
         session = self.session
         now = time.monotonic()
         if self._returned:
+            self._returned = False
+            self._since = now
             session.cancel_returned(self)
         if self._asked_at is not None:
-            if session.cancelled_by is not self:
-                self.over = True
-            elif now - self._asked_at >= self._budget:
-                session.lost("a cancelled statement did not end")
-                self.over = True
-            return self._budget - (now - self._asked_at)
+            return self._follow_up(now, on_return)
         if session.state is State.CLOSED or self.request not in session.flights:
             self.over = True
         elif session.state is State.DRAINING:
             # Another cancellation is under way; this request goes with it, or is asked about afterwards.
             return PATIENCE
-        elif self._runs_alone() or (
-            session.flights[0] is self.request and now - self._left_at >= PATIENCE
-        ):
+        elif self._runs_alone() or (session.flights[0] is self.request and now - self._left_at >= PATIENCE):
             self._ask(on_return)
-            return self._budget
         return PATIENCE
 
     def _runs_alone(self) -> bool:
@@ -81,8 +92,36 @@ class Cancellation:
         """Whether somebody else still waits for an answer on this connection."""
         return any(not flight.abandoned for flight in self.session.flights)
 
+    def _follow_up(self, now: float, on_return: Callable[[], None]) -> float:
+        """After the server was asked: it is asked again while something abandoned goes on running.
+
+        Several may have been abandoned, and a request that comes between two statements has no effect.
+        """
+        session = self.session
+        if session.cancelled_by is not self:
+            self.over = True
+            return 0.0
+        head = session.flights[0] if session.flights else None
+        if head is not self._head:
+            self._head, self._since, self._asked_at = head, now, now
+            self._is_asked_about = False
+        assert self._asked_at is not None
+        if now - self._asked_at >= self._budget:
+            session.lost("a cancelled statement did not end")
+            self.over = True
+        elif head is not None and head.abandoned and not session.cancel_outstanding:
+            at_once = not self._is_asked_about and not self.others_wait()
+            if at_once or now - self._since >= PATIENCE:
+                asked_at = self._asked_at
+                self._ask(on_return)
+                # The budget is each statement's, not each cancel request's.
+                self._asked_at = asked_at
+        return min(PATIENCE, self._budget)
+
     def _ask(self, on_return: Callable[[], None]) -> None:
         self._asked_at = time.monotonic()
+        self._head = self.session.flights[0] if self.session.flights else None
+        self._is_asked_about = True
         self.session.start_cancel(self)
         canceller = self.session.pgconn.canceller()
 

@@ -50,6 +50,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.CLOSED: State.CLOSED,
     },
     State.DRAINING: {
+        Event.CANCEL_SENT: State.DRAINING,
         # Answers go on arriving; only both together, the last one and the cancel request's return, end it.
         Event.DRAINED: State.READY,
         Event.CLOSED: State.CLOSED,
