@@ -94,6 +94,20 @@ def test_a_connection_is_made_on_demand_and_used_again(pool: ConnectionPool) -> 
     assert numbers(pool) == (4, 1, 1, 0)
 
 
+def test_one_connection_may_be_used_by_several_at_once(pool: ConnectionPool) -> None:
+    def use(name: str) -> None:
+        for number in range(30):
+            token = f"{name} {number}"
+            prepared = number % 3 != 0
+            assert connection.fetch_val("SELECT $1::text", [token], prepared) == token
+
+    with pool.acquire() as connection:
+        with SyncGroup() as group:
+            for name in "abcde":
+                group.start(use, name)
+        assert numbers(pool) == (4, 1, 0, 0)
+
+
 def test_connection_as_a_block(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         assert connection.fetch_val("SELECT 1") == 1
