@@ -88,11 +88,22 @@ class Kernel:
         )
 
     def warm_up(self) -> None:
-        """Show a traceback through the driver: IPython parses every file in its first one, half a second in all."""
-        self.run("warm = ConnectionPool(**options); plain_warm = sync.ConnectionPool(**options)")
-        for call in ("await warm", "plain_warm"):
-            assert self.finish(self.start(f"{call}.execute('SELECT 1/0')")).error == "DivisionByZero"
-        self.run("warm = plain_warm = None")
+        """Show tracebacks through the driver: over a file's first one IPython takes long, half a second in all."""
+        pools = (
+            "warm = {0}ConnectionPool(**options, max_db_pool_size=1, acquire_timeout=0.01)\n"
+            "nowhere = {0}ConnectionPool(host='127.0.0.1', port=1, username='u')"
+        )
+        calls = (
+            "{0}warm.execute('SELECT 1/0')",
+            "held = {0}warm.connection()\n{0}warm.execute('SELECT 1')",
+            "{0}nowhere.execute('SELECT 1')",
+        )
+        for module, maybe_await in (("", "await "), ("sync.", "")):
+            self.run(pools.format(module))
+            for call in calls:
+                assert self.finish(self.start(call.format(maybe_await))).error
+            self.run("held.close()")
+        self.run("warm = nowhere = held = None")
 
     def start(self, code: str) -> str:
         """Send a cell; returns the number to wait for it by."""

@@ -115,6 +115,21 @@ def test_the_stop_button_ends_a_statement(
         wait_for(lambda: kernel.value(IDLE) == "True", 3, "every connection is free")
 
 
+def test_the_stop_button_ends_many_statements_on_one_connection(kernel: Kernel, watch: Watch) -> None:
+    kernel.run("import asyncio\npool = ConnectionPool(**options, max_db_pool_size=1)")
+    number = kernel.start(
+        "async with pool.acquire() as connection:\n"
+        "    await asyncio.gather(*(connection.execute('SELECT pg_sleep(60)') for _ in range(3)))"
+    )
+    wait_for(lambda: watch.sleeping(kernel.app), 10, "a statement runs")
+    began = time.monotonic()
+    stopped, seconds = kernel.interrupt(number)
+    wait_for(lambda: not watch.sleeping(kernel.app), CANCELLED + began - time.monotonic(), "they are gone")
+    assert stopped.error == "CancelledError"
+    assert seconds < STOPPED
+    assert kernel.value("await pool.fetch_val('SELECT 5')") == "5"
+
+
 WAITING = """
 import asyncio
 async def tell():
