@@ -1,0 +1,108 @@
+"""Results of every length over TLS with records of 16 kB, of which libpq may leave a part inside OpenSSL.
+
+The socket is silent then: a driver that waits for it hangs. It happens when an unfinished row in libpq's buffer leaves
+no room for a whole record, so there are several rows. PostgreSQL itself writes records of 8 kB, so it takes a relay
+that encrypts.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import anyio
+import pytest
+
+from psqlpy import ConnectionPool, sync
+from tests.parameters.certificates import Certificates
+from tests.parameters.conftest import MakeRelay, Server
+from tests.parameters.relays import Relay
+
+LENGTHS = range(8 * 1024, 40 * 1024 + 1)
+COARSE = LENGTHS[::64]
+QUERY = "SELECT substr(repeat('x', $1), i, 5000) AS part FROM generate_series(1, $1, 5000) i"
+PATIENCE = 5.0
+
+
+@pytest.fixture
+def tls_relay(relay: MakeRelay, certificates: Certificates) -> Relay:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server, certificates.key)
+    return relay(tls=context)
+
+
+def through(relay: Relay, server: Server, certificates: Certificates) -> dict[str, Any]:
+    parameters = server.parameters(host=relay.host, port=relay.port, max_db_pool_size=1)
+    return {**parameters, "ssl_mode": "verify-full", "ca_file": certificates.ca, "timeout": PATIENCE}
+
+
+async def test_results_of_many_lengths(tls_relay: Relay, server: Server, certificates: Certificates) -> None:
+    async with (
+        ConnectionPool(**through(tls_relay, server, certificates)) as pool,
+        pool.acquire() as connection,
+    ):
+        assert connection.link.session.pgconn.in_tls
+        for length in COARSE:
+            rows = (await connection.fetch(QUERY, [length])).result()
+            assert sum(len(row["part"]) for row in rows) == length
+    assert tls_relay.connection_count == 1
+
+
+@pytest.mark.backend("sync")
+def test_results_of_many_lengths_in_a_thread(
+    tls_relay: Relay, server: Server, certificates: Certificates
+) -> None:
+    with (
+        sync.ConnectionPool(**through(tls_relay, server, certificates)) as pool,
+        pool.acquire() as connection,
+    ):
+        assert connection.link.session.pgconn.in_tls
+        for length in COARSE:
+            rows = connection.fetch(QUERY, [length]).result()
+            assert sum(len(row["part"]) for row in rows) == length
+    assert tls_relay.connection_count == 1
+
+
+async def test_other_results(tls_relay: Relay, server: Server, certificates: Certificates) -> None:
+    """Many records at once, and several results in one."""
+    found: list[int] = []
+
+    async with (
+        ConnectionPool(**through(tls_relay, server, certificates)) as pool,
+        pool.acquire() as connection,
+    ):
+
+        async def fetch(length: int) -> None:
+            found.append(len(await connection.fetch_val("SELECT repeat('x', $1)", [length])))
+
+        lengths = [10, 8_000, 500_000, 16_300, 20_000, 100, 3_000_000, 33_000]
+        async with anyio.create_task_group() as group:
+            for length in lengths:
+                group.start_soon(fetch, length)
+        assert sorted(found) == sorted(lengths)
+        result = await connection.fetch("SELECT i, repeat('y', i) AS t FROM generate_series(1, 2000) i")
+        assert [len(row["t"]) for row in result.result()] == list(range(1, 2001))
+
+
+async def test_batches(tls_relay: Relay, server: Server, certificates: Certificates) -> None:
+    """A dialogue that isn't pipelined reads in its own way."""
+    async with (
+        ConnectionPool(**through(tls_relay, server, certificates)) as pool,
+        pool.acquire() as connection,
+    ):
+        for length in range(20_000, 26_000, 250):
+            await connection.execute_batch(QUERY.replace("$1", str(length)))
+            assert await connection.fetch_val("SELECT 1") == 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.backend("sync")
+def test_results_of_every_length(tls_relay: Relay, server: Server, certificates: Certificates) -> None:
+    with (
+        sync.ConnectionPool(**through(tls_relay, server, certificates)) as pool,
+        pool.acquire() as connection,
+    ):
+        for length in LENGTHS:
+            rows = connection.fetch(QUERY, [length]).result()
+            assert sum(len(row["part"]) for row in rows) == length
