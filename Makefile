@@ -42,7 +42,7 @@ format: setup
 ifneq ($(wildcard benchmarks/roundtrip.py),)
 .PHONY: bench
 bench: setup
-	@$(VENV) benchmarks/roundtrip.py
+	@$(VENV) benchmarks/roundtrip.py $(ARGS)
 endif
 
 clean:
