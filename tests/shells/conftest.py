@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -30,3 +31,12 @@ def observer(dsn: str) -> Iterator[Observer]:
     """Another driver's session, to look at the server with. Its calls block for a millisecond."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield Observer(connection)
+
+
+@pytest.fixture
+def table(observer: Observer) -> Iterator[str]:
+    """The name of a table with one row, and, after `seq_`, of a sequence."""
+    name = f"t_{uuid4().hex}"
+    observer.command(f"CREATE TABLE {name} AS SELECT 1 AS id; CREATE SEQUENCE seq_{name}")
+    yield name
+    observer.command(f"SET lock_timeout = '5s'; DROP TABLE {name}; DROP SEQUENCE seq_{name}")

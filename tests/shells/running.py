@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -45,3 +46,24 @@ each_runner = pytest.mark.parametrize(
     "run",
     [pytest.param(run, id=name, marks=pytest.mark.backend(name)) for name, run in RUNNERS.items()],
 )
+
+
+def run_in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[BaseException]]:
+    """A started thread, and where its error will be."""
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread, errors
+
+
+def join(thread: threading.Thread, errors: list[BaseException], within: float = 20) -> None:
+    thread.join(within)
+    assert not thread.is_alive(), "the thread hangs"
+    assert errors == []
