@@ -88,14 +88,14 @@ class Transaction(AsyncTransactionBlock, Executor):
             return
         if error is None:
             await self.commit()
-        elif isinstance(error, Exception):
+        elif isinstance(error, Exception) and not isinstance(error, exceptions.QueryTimeoutError):
             try:
                 await self.rollback()
             except exceptions.Error:
                 # The connection is lost, and the transaction with it; what happened before is the error to see.
                 pass
         else:
-            # Cancelled or interrupted: the caller leaves at once, the server is told nevertheless.
+            # Cancelled, interrupted or out of time: the caller leaves at once, the server is told nevertheless.
             self._roll_back_silently()
 
     async def commit(self, *, timeout: float | None = None) -> None:

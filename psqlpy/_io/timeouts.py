@@ -11,8 +11,11 @@ from psqlpy._protocol.request import Request
 def query_timeout(began: float, request: Request) -> exceptions.QueryTimeoutError:
     """A request didn't end in time: says how long was waited, for what, and whether it may have had an effect."""
     waited = time.monotonic() - began
-    doing = "for the server's answer" if request.written else "for its turn on the connection"
-    error = exceptions.QueryTimeoutError(f"timeout: waited {waited:.3f} s {doing}; the statement was cancelled")
+    if request.written:
+        doing = "for the server's answer; the statement was cancelled"
+    else:
+        doing = "before the statement could be executed; it was not"
+    error = exceptions.QueryTimeoutError(f"timeout: waited {waited:.3f} s {doing}")
     error.safe_to_retry = not request.written
     error.may_have_committed = request.written
     return error

@@ -91,14 +91,14 @@ class Transaction(SyncTransactionBlock, Executor):
             return
         if error is None:
             self.commit()
-        elif isinstance(error, Exception):
+        elif isinstance(error, Exception) and not isinstance(error, exceptions.QueryTimeoutError):
             try:
                 self.rollback()
             except exceptions.Error:
                 # The connection is lost, and the transaction with it; what happened before is the error to see.
                 pass
         else:
-            # Cancelled or interrupted: the caller leaves at once, the server is told nevertheless.
+            # Cancelled, interrupted or out of time: the caller leaves at once, the server is told nevertheless.
             self._roll_back_silently()
 
     def commit(self, *, timeout: float | None = None) -> None:
