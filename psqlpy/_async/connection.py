@@ -13,7 +13,7 @@ from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
 from psqlpy._pq.enums import TransactionStatus
-from psqlpy._protocol.commands import Commands
+from psqlpy._protocol.commands import AskTransaction, Commands
 
 if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
@@ -93,9 +93,12 @@ class Connection(AsyncConnectionBlock, Executor):
         link = self.link
         if self._begin is not None:
             return True
+        status = link.session.transaction_status
         if not link.is_quiet:
-            await link.run(Commands(()), self.deadline(None))
-        return link.session.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+            asked = AskTransaction()
+            await link.run(asked, self.deadline(None))
+            status = asked.status
+        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     @property
     def backend_pid(self) -> int:

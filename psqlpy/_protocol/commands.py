@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
+from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.failures import Fields, failed
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED
 from psqlpy._protocol.request import Request
@@ -49,6 +50,19 @@ class Commands(Request):
         if self.failure is not None:
             self.fail(failed(self.failure, self.family))
         return True
+
+
+class AskTransaction(Commands):
+    """Nothing but a Sync. `status`: whether a transaction is open between the requests before and behind it."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.status = TransactionStatus.UNKNOWN
+
+    def land(self, session: Session) -> bool:
+        # Now, while the followers are held: with another flight out the answer would be ACTIVE.
+        self.status = session.transaction_status
+        return super().land(session)
 
 
 def unsent_begin(request: Request) -> list[Commands]:

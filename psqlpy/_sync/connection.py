@@ -12,7 +12,7 @@ from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.links import SyncLink
 from psqlpy._pq.enums import TransactionStatus
-from psqlpy._protocol.commands import Commands
+from psqlpy._protocol.commands import AskTransaction, Commands
 from psqlpy._sync.executor import Executor, deadline_after
 from psqlpy._sync.transaction import Transaction
 
@@ -94,9 +94,12 @@ class Connection(SyncConnectionBlock, Executor):
         link = self.link
         if self._begin is not None:
             return True
+        status = link.session.transaction_status
         if not link.is_quiet:
-            link.run(Commands(()), self.deadline(None))
-        return link.session.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+            asked = AskTransaction()
+            link.run(asked, self.deadline(None))
+            status = asked.status
+        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     @property
     def backend_pid(self) -> int:
