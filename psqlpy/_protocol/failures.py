@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from psqlpy import exceptions
 from psqlpy._protocol.classify import StatementTraits
+from psqlpy._protocol.sql_text import tokenize
 from psqlpy._protocol.statements import Statement
 
 Fields = dict[str, str | None]
@@ -86,6 +87,30 @@ def closed(
     return error
 
 
+# libpq takes a message of more than 30,000 bytes that describes parameters for garbage, and hangs up.
+_DESCRIBABLE_PARAMETERS = 7498
+_MANY_PARAMETERS_LENGTH = 5 * _DESCRIBABLE_PARAMETERS
+_MAX_PARAMETERS = 65535
+_NUMBERED = re.compile(r"\$(\d+)")
+
+
+def _check_parameter_count(query: str) -> None:
+    if max(map(int, _NUMBERED.findall(query)), default=0) <= _DESCRIBABLE_PARAMETERS:
+        return
+    # Perhaps in a literal or a comment.
+    numbers = (int(query[start + 1 : end]) for kind, start, end in tokenize(query) if kind == "parameter")
+    count = max(numbers, default=0)
+    if count > _MAX_PARAMETERS:
+        raise exceptions.ParameterValueError(
+            f"a statement can have {_MAX_PARAMETERS} parameters, {count} given: pass an array instead"
+        )
+    if count > _DESCRIBABLE_PARAMETERS:
+        raise exceptions.ParameterValueError(
+            f"libpq can't describe a statement with more than {_DESCRIBABLE_PARAMETERS} parameters, this has {count}: "
+            "pass arrays, or use execute_many"
+        )
+
+
 def check_pipelined(query: str, traits: StatementTraits) -> None:
     """Refuse, before anything is sent, a text that the extended protocol can't take or libpq would choke on."""
     if "\0" in query:
@@ -98,6 +123,8 @@ def check_pipelined(query: str, traits: StatementTraits) -> None:
         raise exceptions.ParameterValueError(
             "the query contains a lone surrogate, which can't be sent as UTF-8"
         ) from None
+    if len(query) > _MANY_PARAMETERS_LENGTH:
+        _check_parameter_count(query)
     if traits.copy_stdio:
         raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
             "COPY from STDIN or to STDOUT can't be executed as a statement: use the copy methods"

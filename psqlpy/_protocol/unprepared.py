@@ -50,6 +50,8 @@ class Unprepared(Request):
         # Whether Bind and Execute are written: the flight is open until then.
         self.encoded = False
         self.failure: Fields | None = None
+        # Why the parameters can't be sent.
+        self.refusal: Exception | None = None
         self.plan: Any = None
         self.result: PGresult | None = None
 
@@ -60,11 +62,18 @@ class Unprepared(Request):
         pgconn = session.pgconn
         query = self.text.encode()
         known = self.descriptions.get(self.text)
+        packed = b""
+        if known is not None:
+            try:
+                packed = session.registry.parameter_plan(known[0]).encode(self.parameters)
+            except Exception:
+                # The types may be others by now: ask again.
+                self.descriptions.pop(self.text, None)
+                known = None
         self.holds_followers = known is None or bool(self.before) or self.traits.may_control_transaction
         if known is not None:
             oids, columns = known
             self.plan = session.registry.result_plan(columns)
-            packed = session.registry.parameter_plan(oids).encode(self.parameters)
             self.encoded = self.written = True
             sent = self._send_before(session)
             sent = sent and pgconn.send_unnamed(query, oids, packed, self.plan.format)
@@ -108,7 +117,8 @@ class Unprepared(Request):
             self.plan = session.registry.result_plan(columns)
             packed = session.registry.parameter_plan(oids).encode(self.parameters)
         except Exception as error:
-            self.fail(error)
+            # Not before the Sync is read: with its caller gone, nobody might.
+            self.refusal = error
             self._close_flight(session)
             return
         if len(self.descriptions) >= DESCRIPTIONS_KEPT:
@@ -129,7 +139,9 @@ class Unprepared(Request):
             session.wants_write = True
 
     def land(self, session: Session) -> bool:
-        if self.failure is not None:
+        if self.refusal is not None:
+            self.fail(self.refusal)
+        elif self.failure is not None:
             # What was known of the text may be what is wrong.
             self.descriptions.pop(self.text, None)
             family = exceptions.TransactionBeginError if self.skip else self.family

@@ -80,7 +80,7 @@ async def test_base_exception_rolls_back_and_goes_on(
     conn: Connection, pool: ConnectionPool, table: str
 ) -> None:
     error = BaseException("neither an Exception nor a cancellation")
-    with pytest.raises(BaseException) as caught:  # noqa: PT011, B017
+    with pytest.raises(BaseException) as caught:
         async with conn.transaction() as transaction:
             await transaction.execute(f"INSERT INTO {table} VALUES (1)")
             raise error

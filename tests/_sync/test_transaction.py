@@ -80,7 +80,7 @@ def test_exception_rolls_back_and_goes_on(
 
 def test_base_exception_rolls_back_and_goes_on(conn: Connection, pool: ConnectionPool, table: str) -> None:
     error = BaseException("neither an Exception nor a cancellation")
-    with pytest.raises(BaseException) as caught:  # noqa: PT011, B017
+    with pytest.raises(BaseException) as caught:
         with conn.transaction() as transaction:
             transaction.execute(f"INSERT INTO {table} VALUES (1)")
             raise error
