@@ -88,7 +88,7 @@ class Batch(Query):
         if self.failure is not None and self.executing and not self.skip:
             if self.statement is not None and is_stale(self.failure, self.statement):
                 session.statements.invalidate(self.statement)
-            prefix = f"row {self.landed}: "
+            prefix = f"row {self.landed + 1}: "
             self.fail(failed(self.failure, self.family, self.text, prefix=prefix))
             return True
         return super().land(session)

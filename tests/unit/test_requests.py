@@ -1,0 +1,210 @@
+"""Requests of several statements or flights: unprepared ones, batches, dialogues, and BEGIN that travels in front."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from psqlpy import exceptions
+from psqlpy._protocol.batch import Batch
+from psqlpy._protocol.dialogue import Dialogue
+from psqlpy._protocol.simple_query import simple_query
+from tests.fake_pgconn import STALE_PLAN, error
+from tests.session_rig import Rig, echo
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+# BEGIN that travels with a statement
+
+
+def test_begin_travels_with_the_first_flight_under_one_sync(rig: Rig) -> None:
+    rig.prepare("SELECT 1")
+    query = rig.query("SELECT 1", before=(b"BEGIN",))
+    assert rig.conn.texts() == ["unnamed BEGIN", "execute SELECT 1", "sync"]
+    rig.run()
+    assert query.error is None
+    rig.conn.log.clear()
+    rig.query("SELECT 2", before=(b"BEGIN",))
+    rig.run()
+    assert rig.conn.texts() == ["unnamed BEGIN", "prepare SELECT 2", "sync", "execute SELECT 2", "sync"]
+
+
+def test_a_failed_begin_skips_the_statement(rig: Rig) -> None:
+    rig.prepare("SELECT 1")
+    rig.conn.fail["BEGIN"] = [error("25001", "there is already a transaction in progress")]
+    query = rig.query("SELECT 1", before=(b"BEGIN",))
+    rig.run()
+    assert isinstance(query.error, exceptions.TransactionBeginError)
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_begin_is_sent_alone_when_its_statement_is_not(rig: Rig, prepared: bool, known: bool) -> None:
+    if known:
+        rig.prepare("SELECT $1")
+        rig.unprepared("SELECT $1", 1)
+        rig.run()
+        rig.conn.log.clear()
+    execute = rig.query if prepared else rig.unprepared
+    request = execute("SELECT $1", object(), before=(b"BEGIN",))
+    rig.run()
+    assert isinstance(request.error, exceptions.ParameterTypeError)
+    assert rig.conn.texts()[0] == "unnamed BEGIN"
+    assert rig.session.transaction_status.name == "INTRANS"
+    refused = execute("SELECT '\ud800'", before=(b"BEGIN",))
+    rig.run()
+    assert isinstance(refused.error, exceptions.ParameterValueError)
+    assert rig.conn.texts()[-2:] == ["unnamed BEGIN", "sync"]
+
+
+# Unprepared
+
+
+def test_unprepared_sends_no_sync_before_it_executes(rig: Rig) -> None:
+    request = rig.unprepared("SELECT $1", 7)
+    assert rig.conn.texts() == ["prepare SELECT $1"]
+    behind = rig.query("SELECT 1")
+    assert rig.conn.texts() == ["prepare SELECT $1"]
+    rig.run()
+    assert rig.conn.texts()[:3] == ["prepare SELECT $1", "execute SELECT $1", "sync"]
+    assert echo(request).endswith(b"\x07\x00")
+    assert behind.error is None
+    rig.conn.log.clear()
+    again = rig.unprepared("SELECT $1", 8)
+    assert rig.conn.texts() == ["unnamed SELECT $1", "sync"]
+    rig.run()
+    assert echo(again).endswith(b"\x08\x00")
+
+
+@pytest.mark.parametrize("before", [(), (b"BEGIN",)])
+def test_unprepared_that_cannot_be_parsed(rig: Rig, before: tuple[bytes, ...]) -> None:
+    rig.conn.fail_parse["SELECT x"] = [error("42P01")]
+    request, behind = rig.unprepared("SELECT x", before=before), rig.query("ROLLBACK")
+    rig.run()
+    assert isinstance(request.error, exceptions.UndefinedTable)
+    assert behind.error is None and rig.session.is_quiet
+    assert rig.descriptions == {}
+
+
+def test_unprepared_that_fails_is_described_again(rig: Rig) -> None:
+    for _ in range(2):
+        rig.unprepared("SELECT $1", 1)
+        rig.run()
+    rig.conn.fail["SELECT $1"] = [error("42804")]
+    failing = rig.unprepared("SELECT $1", 1)
+    rig.run()
+    assert failing.error is not None and rig.descriptions == {}
+
+
+def test_unprepared_abandoned_while_it_is_described_is_not_executed(rig: Rig) -> None:
+    executed: list[str] = []
+    rig.conn.on_execute = executed.append
+    request, behind = rig.unprepared("DELETE FROM t"), rig.query("SELECT 1")
+    rig.session.abandon(request)
+    rig.run()
+    assert request.done and behind.error is None and executed == ["SELECT 1"]
+
+
+# Batches
+
+
+def test_a_batch_is_one_flight(rig: Rig) -> None:
+    batch = rig.submit(Batch("INSERT $1", [[number] for number in range(5)]))
+    behind = rig.query("SELECT 1")
+    rig.run()
+    assert rig.conn.texts()[:8] == ["prepare INSERT $1", "sync", *["execute INSERT $1"] * 5, "sync"]
+    assert batch.error is None and batch.landed == 5 and behind.error is None
+
+
+def test_a_batch_is_written_in_pieces_as_the_socket_takes_them(rig: Rig) -> None:
+    rig.prepare("INSERT $1", "SELECT 1")
+    rig.conn.blocked_flushes = 1
+    batch = rig.submit(Batch("INSERT $1", ([number] for number in range(25_000))))
+    behind = rig.query("SELECT 1")
+    assert rig.session.wants_write
+    written = len(rig.conn.log)
+    assert 1 <= written < 25_000
+    rig.conn.blocked_flushes = 1
+    rig.session.pump(2)
+    assert rig.session.wants_write and len(rig.conn.log) == written
+    rig.run()
+    assert batch.error is None and batch.landed == 25_000
+    assert rig.ended == [batch, behind]
+
+
+def test_a_failing_row_is_named_and_the_rest_skipped(rig: Rig) -> None:
+    rig.prepare("INSERT $1")
+    rig.conn.fail["INSERT $1"] = [None, None, error("23505", "duplicate key")]
+    batch = rig.submit(Batch("INSERT $1", [[number] for number in range(5)]))
+    behind = rig.query("SELECT 1")
+    rig.run()
+    assert isinstance(batch.error, exceptions.UniqueViolation)
+    assert "row 3: " in str(batch.error)
+    assert behind.error is None
+
+
+def test_a_row_that_does_not_fit_sends_nothing(rig: Rig) -> None:
+    rig.prepare("INSERT $1")
+    batch = rig.submit(Batch("INSERT $1", [[1], [object()]]))
+    assert isinstance(batch.error, exceptions.ParameterTypeError)
+    assert rig.conn.log == []
+
+
+# Dialogues
+
+
+def dialogue(rig: Rig, text: str) -> Dialogue:
+    request: Dialogue = rig.submit(Dialogue(lambda pgconn: simple_query(pgconn, text.encode())))
+    return request
+
+
+def test_a_dialogue_waits_for_flights_and_holds_followers(rig: Rig) -> None:
+    rig.prepare("SELECT 1", "SELECT 2")
+    before = [rig.query("SELECT 1"), rig.query("SELECT 2")]
+    alone, second, behind = (
+        dialogue(rig, "SELECT 3; SELECT 4"),
+        dialogue(rig, "SELECT 5"),
+        rig.query("SELECT 1"),
+    )
+    assert "query" not in " ".join(rig.conn.texts())
+    rig.conn.serve_flight()
+    rig.session.pump(1)
+    assert rig.ended == before[:1]
+    rig.run()
+    assert rig.ended == [*before, alone, second, behind]
+    assert len(alone.value) == 2 and rig.conn.in_pipeline
+    texts = rig.conn.texts()
+    assert texts.index("query SELECT 3; SELECT 4") < texts.index("query SELECT 5")
+
+
+def test_a_dialogue_behind_a_statement_that_has_to_be_retried(rig: Rig) -> None:
+    rig.prepare("SELECT 1")
+    rig.conn.fail["SELECT 1"] = [STALE_PLAN]
+    stale, alone, behind = rig.query("SELECT 1"), dialogue(rig, "SELECT 3"), rig.query("SELECT 1")
+    rig.run()
+    assert rig.ended == [stale, alone, behind]
+    assert stale.error is None
+
+
+def test_a_dialogue_that_fails_inside_is_its_own_error(rig: Rig) -> None:
+    def talk(pgconn: Any) -> Any:
+        yield 1
+        raise ValueError("no")
+
+    failing, behind = rig.submit(Dialogue(talk)), rig.query("SELECT 1")
+    rig.run()
+    assert isinstance(failing.error, ValueError) and behind.error is None
+
+
+def test_a_dialogue_on_a_connection_that_breaks(rig: Rig) -> None:
+    alone, behind = dialogue(rig, "SELECT 3"), rig.query("SELECT 1")
+    rig.conn.is_broken = True
+    rig.session.pump(1)
+    assert rig.session.is_closed
+    assert alone.done and isinstance(behind.error, exceptions.ConnectionLostError)
+    assert behind.error.safe_to_retry
