@@ -216,9 +216,13 @@ class AsyncioDriver:
 
 def _let_go(loop: AbstractEventLoop, fd: int, writing: bool, _session: Session) -> None:
     """`_session` keeps the descriptor open until this was called."""
-    loop.remove_reader(fd)
-    if writing:
-        loop.remove_writer(fd)
+    try:
+        if writing:
+            loop.remove_writer(fd)
+        loop.remove_reader(fd)
+    except OSError:
+        # libpq closes the socket of a broken connection by itself; with this error the selector has forgotten it.
+        pass
 
 
 async def wait_any(wait: Wait) -> set[int]:

@@ -1,6 +1,7 @@
 """A few daemon threads for calls that block: name resolution and cancel requests.
 
-Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent.
+Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent. Either
+kind has threads of its own: cancel requests that are stuck in a dead network keep nobody from finding another server.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ class _Pool:
         self.idle = 0
 
 
-_pool = _Pool()
+_resolving = _Pool()
+_cancelling = _Pool()
 
 
 def _forget_threads() -> None:
     # A forked child has none of its parent's threads.
-    global _pool
-    _pool = _Pool()
+    global _resolving, _cancelling
+    _resolving, _cancelling = _Pool(), _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -42,7 +44,15 @@ if hasattr(os, "register_at_fork"):
 
 def start(job: _Job) -> None:
     """Run `job`, which must not raise, in a daemon thread; returns at once."""
-    pool = _pool
+    _start(_resolving, job)
+
+
+def start_cancel(job: _Job) -> None:
+    """Run a cancel request likewise."""
+    _start(_cancelling, job)
+
+
+def _start(pool: _Pool, job: _Job) -> None:
     with pool.lock:
         pool.jobs.append(job)
         if pool.idle >= len(pool.jobs) or pool.threads >= THREADS:

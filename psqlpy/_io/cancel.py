@@ -131,7 +131,7 @@ class Cancellation:
             self._returned = True
             on_return()
 
-        background.start(run)
+        background.start_cancel(run)
 
 
 def cancel_what_runs(session: Session) -> None:
@@ -143,7 +143,7 @@ def cancel_what_runs(session: Session) -> None:
         return
     if not session.cancel_outstanding and any(not request.silent for request in tuple(session.flights)):
         canceller = session.pgconn.canceller()
-        background.start(lambda: _run_quietly(canceller))
+        background.start_cancel(lambda: _run_quietly(canceller))
 
 
 def _run_quietly(canceller: Canceller) -> None:

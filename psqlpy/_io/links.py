@@ -191,7 +191,7 @@ class AsyncLink(_Link):
             failures.append(canceller.run())
             returned.set()
 
-        background.start(run)
+        background.start_cancel(run)
         await returned.wait(None)
         _check_cancel(failures[0])
 

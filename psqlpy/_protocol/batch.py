@@ -74,7 +74,7 @@ class Batch(Query):
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         if status == FATAL_ERROR:
-            self.failure = result.diagnostics()
+            self.failure = self.failure or result.diagnostics()
         elif status == PIPELINE_ABORTED:
             pass
         elif self.skip:

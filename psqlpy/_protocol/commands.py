@@ -42,7 +42,7 @@ class Commands(Request):
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         if status == FATAL_ERROR:
-            self.failure = result.diagnostics()
+            self.failure = self.failure or result.diagnostics()
         elif status != PIPELINE_ABORTED:
             self.tags.append(result.command_tag)
 

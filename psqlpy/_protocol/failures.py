@@ -39,11 +39,12 @@ def failed(
     prefix: str = "",
 ) -> exceptions.Error:
     """The exception for a failed request of `family`."""
-    if failure.get("sqlstate") is None:
-        # libpq itself: the connection broke while the request was out.
+    if failure.get("sqlstate") is None or _is_fatal(failure):
+        # libpq itself, or the server's last word: the connection broke while the request was out.
         error = exceptions.combine(exceptions.ConnectionLostError, family)(
-            f"connection is lost: {failure.get('message_primary')}"
+            f"connection is lost: {_first_line(failure.get('message_primary'))}"
         )
+        error.sqlstate = failure.get("sqlstate")
         error.may_have_committed = True
         return error
     bound = _BIND_CONTEXT.search(failure.get("context") or "")
@@ -65,12 +66,21 @@ def failed(
 
 def hung_up(reason: str, said: Iterable[Fields]) -> exceptions.ConnectionLostError:
     """Why a connection is of no use any more: the last fatal thing the server said, otherwise `reason`."""
-    fatal = [fields for fields in said if fields.get("severity") in ("FATAL", "PANIC")]
+    fatal = [fields for fields in said if _is_fatal(fields)]
     if not fatal:
-        return exceptions.ConnectionLostError(reason or "the server closed the connection")
+        return exceptions.ConnectionLostError(_first_line(reason) or "the server closed the connection")
     error = exceptions.ConnectionLostError(fatal[-1].get("message_primary") or reason)
     error.sqlstate = fatal[-1].get("sqlstate")
     return error
+
+
+def _is_fatal(fields: Fields) -> bool:
+    return fields.get("severity_nonlocalized", fields.get("severity")) in ("FATAL", "PANIC")
+
+
+def _first_line(message: str | None) -> str:
+    """What libpq says happened, without what it guesses about it."""
+    return (message or "").strip().partition("\n")[0]
 
 
 def closed(

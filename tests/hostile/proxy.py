@@ -78,6 +78,11 @@ class Proxy:
         if kind is None and self.error is not None:
             raise self.error
 
+    @property
+    def open_count(self) -> int:
+        """How many connections there are now."""
+        return len(self._halves) // 2
+
     # Behaviour
 
     def black_hole(self) -> None:
