@@ -340,11 +340,20 @@ def combine(leaf: type[Error], family: type[Error]) -> type[Error]:
 
 
 def _reduce_combined(error: Any) -> tuple[Any, ...]:
-    return _rebuild_combined, (*error._parts, error.args), vars(error)
+    return _rebuild_combined, (_split(type(error)), error.args), vars(error)
 
 
-def _rebuild_combined(leaf: type[Error], family: type[Error], args: tuple[Any, ...]) -> Error:
-    return combine(leaf, family)(*args)
+def _split(combined: Any) -> Any:
+    """A class as what it was put together from: only attributes of this module can be pickled."""
+    return tuple(_split(part) for part in combined._parts) if "_parts" in vars(combined) else combined
+
+
+def _join(parts: Any) -> type[Error]:
+    return combine(_join(parts[0]), _join(parts[1])) if isinstance(parts, tuple) else parts
+
+
+def _rebuild_combined(parts: Any, args: tuple[Any, ...]) -> Error:
+    return _join(parts)(*args)
 
 
 def server_error(

@@ -51,9 +51,7 @@ def failed(
     if bound is not None:
         return exceptions.server_error(
             failure,
-            exceptions.combine(exceptions.ParameterValueError, family)
-            if family is not exceptions.ConnectionExecuteError
-            else exceptions.ParameterValueError,
+            exceptions.combine(exceptions.ParameterValueError, family),
             message_prefix=f"{prefix}parameter ${bound[1]} does not fit: ",
         )
     if stale:
@@ -137,7 +135,8 @@ def check_pipelined(query: str, traits: StatementTraits) -> None:
         _check_parameter_count(query)
     if traits.copy_stdio:
         raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
-            "COPY from STDIN or to STDOUT can't be executed as a statement: use the copy methods"
+            "COPY from STDIN or to STDOUT can't be executed as a statement: its data doesn't travel with it; "
+            "copy from or to a file of the server, or insert with execute_many"
         )
     if traits.multiple:
         raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(

@@ -249,7 +249,7 @@ class Session:
                 if self.on_notification is not None:
                     self.on_notification(notification)
         if flags & COPY:
-            self.lost("COPY can't run in a pipeline: use the COPY methods")
+            self.lost("COPY has begun where it can't be carried out")
         elif flags & BROKEN and not flags & MORE:
             # With MORE there are results left that had arrived before the end.
             self.lost(self.pgconn.error_message)

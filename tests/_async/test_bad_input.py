@@ -243,7 +243,7 @@ COPIES = [
 
 
 async def test_copy_over_the_connection(executor: Executor, prepared: bool) -> None:
-    said = "COPY.*copy methods"
+    said = "COPY.*its data"
     for query in COPIES:
         for _ in range(2):
             await refuse(executor, query, None, prepared, exceptions.ProgrammingError, said)

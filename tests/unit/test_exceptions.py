@@ -394,3 +394,13 @@ def test_no_excerpt(query: str | None, position: str | None, kept: int | None) -
     error = server_error({"message_primary": "no", "position": position}, query=query)
     assert str(error) == "no"
     assert error.position == kept
+
+
+def test_a_parameter_that_the_server_refused_pickles_with_all_its_families() -> None:
+    family = exceptions.combine(exceptions.ParameterValueError, exceptions.TransactionExecuteError)
+    error = exceptions.server_error({"sqlstate": "22P02", "message_primary": "no int"}, family)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert isinstance(again, exceptions.TransactionExecuteError)
+    assert isinstance(again, exceptions.ParameterValueError)
+    assert (again.sqlstate, str(again)) == ("22P02", "no int")
