@@ -13,6 +13,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._connect import connect, connect_pool
+from psqlpy._pq.capabilities import capabilities
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
@@ -35,6 +36,7 @@ __all__ = [
     "TargetSessionAttrs",
     "Transaction",
     "__version__",
+    "capabilities",
     "connect",
     "connect_pool",
     "exceptions",

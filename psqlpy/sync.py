@@ -10,6 +10,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._connect import MAKES_POOL, like
+from psqlpy._pq.capabilities import capabilities
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
@@ -33,6 +34,7 @@ __all__ = [
     "SslMode",
     "TargetSessionAttrs",
     "Transaction",
+    "capabilities",
     "connect",
     "connect_pool",
     "exceptions",

@@ -3,6 +3,12 @@
 
 #include <libpq-fe.h>
 
+#if defined(__has_include)
+#if __has_include(<pg_config.h>)
+#include <pg_config.h>
+#endif
+#endif
+
 #include "capabilities.h"
 
 typedef struct pg_cancel_conn psq_cancel_conn;
@@ -70,6 +76,16 @@ psq_capabilities(void)
     if (find_PQfullProtocolVersion())
         found |= PSQ_CAN_REPORT_PROTOCOL;
     return found;
+}
+
+int
+psq_built_with(void)
+{
+#ifdef PG_VERSION_NUM
+    return PG_VERSION_NUM;
+#else
+    return 0;
+#endif
 }
 
 int

@@ -13,6 +13,9 @@
 
 int psq_capabilities(void);
 
+/* The version of the headers that this was compiled with, 150018 for 15.18; 0 if they don't say. */
+int psq_built_with(void);
+
 /* Sync without a flush where libpq can (17), otherwise PQpipelineSync, which also sends. 1 or 0. */
 int psq_pipeline_sync(PGconn *conn);
 
