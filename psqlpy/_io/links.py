@@ -178,6 +178,9 @@ class AsyncLink(_Link):
             callback()
         else:
             driver.on_settled = callback
+            if self.is_closed or self.session.is_settled:
+                # By now; a garbage collection may have brought us here in another thread than the loop's.
+                callback()
 
     async def cancel(self) -> None:
         """Ask the server to cancel what runs; returns when it has taken the request."""

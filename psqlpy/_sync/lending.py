@@ -81,12 +81,16 @@ class Lending:
                     outcome = self._policy.replace(ticket)
                 self._act(outcome)
             touched = False
+            if self._dropped:
+                self._collect()
             if ticket.state is TicketState.FAILED:
                 raise _closed()
             link = self._open(deadline)
             with self._lock:
                 outcome = self._policy.opened(ticket, link)
             self._act(outcome)
+            if self._dropped:
+                self._collect()
             if self._cut:
                 self.give_back(link)
                 raise _closed()
@@ -175,6 +179,11 @@ class Lending:
         link.when_settled(partial(self._cleaned, link))
 
     def _cleaned(self, link: SyncLink) -> None:
+        self._finish_cleaning(link)
+        if self._dropped:
+            self._collect()
+
+    def _finish_cleaning(self, link: SyncLink) -> None:
         with self._lock:
             if link not in self._cleaning:
                 return
@@ -203,8 +212,8 @@ class Lending:
     def _collect(self) -> None:
         """Give back what was dropped, and what nobody will finish cleaning; unless the lock is held.
 
-        It may be held by this very thread, where a garbage collection struck. Then who holds it comes by here
-        before it waits for anything.
+        It may be held by this very thread, where a garbage collection struck. Whoever holds it comes by here when it
+        has let go of it, before it waits for anything.
         """
         if not self._lock.acquire(blocking=False):
             return
@@ -214,7 +223,7 @@ class Lending:
             self._lock.release()
         for link in stranded:
             link.close()
-            self._cleaned(link)
+            self._finish_cleaning(link)
         elsewhere = []
         while self._dropped:
             try:

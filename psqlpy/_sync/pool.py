@@ -140,6 +140,8 @@ class ConnectionPool(Lending, SyncPoolBlock):
         with self._lock:
             outcome = self._policy.resize(check_pool_size(new_max_size, "new_max_size"))
         self._act(outcome)
+        if self._dropped:
+            self._collect()
 
     def status(self) -> ConnectionPoolStatus:
         """The pool's four numbers, as of now."""

@@ -18,12 +18,16 @@ from psqlpy._pq.connection import PGconn
 from tests.concurrency import AsyncEvent, AsyncGroup, async_sleep, async_wait_until
 
 
+# What others may take of the machine's time meanwhile. Seconds.
+SLACK = 1.0
+
+
 @contextmanager
-def taking(at_least: float, at_most: float) -> Iterator[None]:
-    """Assert how many seconds the block takes."""
+def taking(seconds: float) -> Iterator[None]:
+    """Assert how long the block takes."""
     begun = time.monotonic()
     yield
-    assert at_least <= time.monotonic() - begun <= at_most
+    assert seconds <= time.monotonic() - begun <= seconds + SLACK
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ async def test_timeout_covers_the_wait_for_a_connection(pool: ConnectionPool) ->
     pool.resize(1)
     async with pool.acquire():
         with (
-            taking(0.2, 0.6),
+            taking(0.2),
             pytest.raises(exceptions.QueryTimeoutError, match="timeout: waited 0.2") as caught,
         ):
             await pool.execute("SELECT 1", timeout=0.2)
@@ -69,7 +73,7 @@ async def test_timeout_covers_the_wait_for_a_connection(pool: ConnectionPool) ->
 
 async def test_timeout_covers_connecting(silent_port: int) -> None:
     async with mute_pool(silent_port) as pool:
-        with taking(0.2, 0.6), pytest.raises(exceptions.QueryTimeoutError) as caught:
+        with taking(0.2), pytest.raises(exceptions.QueryTimeoutError) as caught:
             await pool.execute("SELECT 1", timeout=0.2)
         assert "127.0.0.1" in str(caught.value)
         assert "secret" not in str(caught.value)
@@ -80,7 +84,7 @@ async def test_timeout_covers_connecting(silent_port: int) -> None:
 async def test_timeout_covers_the_statement(pool: ConnectionPool, observer: ConnectionPool) -> None:
     async with pool.acquire() as connection:
         pid = connection.backend_pid
-    with taking(0.2, 0.6), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
+    with taking(0.2), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
         await pool.execute("SELECT pg_sleep(30)", timeout=0.2)
 
     async def is_cancelled() -> bool:
@@ -103,25 +107,25 @@ async def test_timeout_covers_all_three_together(pool: ConnectionPool) -> None:
     async with AsyncGroup() as group:
         group.start(hold)
         await async_wait_until(lambda: pool.status().size == 1 and pool.status().waiting == 0)
-        with taking(0.5, 0.9), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
+        with taking(0.5), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
             await pool.execute("SELECT pg_sleep(0.45)", timeout=0.5)
 
 
 async def test_the_pools_timeout_is_the_default_of_every_call(dsn: str) -> None:
-    async with ConnectionPool(dsn, max_db_pool_size=1, timeout=0.3) as pool:
+    async with ConnectionPool(dsn, max_db_pool_size=1, timeout=0.15) as pool:
         for call in (pool.execute, pool.fetch, pool.fetch_row, pool.fetch_val):
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError):
                 await call("SELECT pg_sleep(30)")
-        with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError):
+        with taking(0.15), pytest.raises(exceptions.QueryTimeoutError):
             await pool.execute_many("SELECT pg_sleep($1::float8)", [[30.0]])
-        assert await pool.fetch_val("SELECT 1 FROM pg_sleep(0.6)", timeout=5) == 1
-        assert await pool.fetch_val("SELECT 1 FROM pg_sleep(0.6)", timeout=inf) == 1
+        assert await pool.fetch_val("SELECT 1 FROM pg_sleep(0.3)", timeout=5) == 1
+        assert await pool.fetch_val("SELECT 1 FROM pg_sleep(0.3)", timeout=inf) == 1
         async with pool.acquire() as connection:
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError):
                 await connection.execute("SELECT pg_sleep(30)")
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
                 await pool.connection()
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
                 async with pool.acquire():
                     pass
 
@@ -130,13 +134,13 @@ async def test_acquire_timeout_bounds_the_wait_for_a_connection(dsn: str) -> Non
     async with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.2) as pool:
         async with pool.acquire() as held:
             for call in (pool.connection, lambda: pool.execute("SELECT 1")):
-                with taking(0.2, 0.6), pytest.raises(exceptions.PoolTimeoutError) as caught:
+                with taking(0.2), pytest.raises(exceptions.PoolTimeoutError) as caught:
                     await call()
                 assert isinstance(caught.value, exceptions.BaseConnectionPoolError)
                 assert isinstance(caught.value, TimeoutError)
                 assert "acquire_timeout: waited 0.2" in str(caught.value)
                 assert "1 connections" in str(caught.value)
-            with taking(0.2, 0.6), pytest.raises(exceptions.PoolTimeoutError):
+            with taking(0.2), pytest.raises(exceptions.PoolTimeoutError):
                 async with pool.acquire():
                     pass
             assert numbers(pool) == (1, 1, 0, 0)
@@ -147,9 +151,9 @@ async def test_acquire_timeout_bounds_the_wait_for_a_connection(dsn: str) -> Non
 
 async def test_the_shorter_of_both_counts(dsn: str) -> None:
     async with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.5) as pool, pool.acquire():
-        with taking(0.1, 0.4), pytest.raises(exceptions.QueryTimeoutError):
+        with taking(0.1), pytest.raises(exceptions.QueryTimeoutError):
             await pool.execute("SELECT 1", timeout=0.1)
-        with taking(0.5, 0.9), pytest.raises(exceptions.PoolTimeoutError):
+        with taking(0.5), pytest.raises(exceptions.PoolTimeoutError):
             await pool.execute("SELECT 1", timeout=5)
 
 
@@ -179,7 +183,7 @@ async def test_aclose_waits_for_calls_that_are_connecting_and_cuts_them(silent_p
     async with AsyncGroup(keep_errors=True) as group:
         call = group.start(pool.execute, "SELECT 1")
         await async_wait_until(lambda: pool.status().size == 1)
-        with taking(0.2, 0.5):
+        with taking(0.2):
             await pool.aclose(timeout=0.2)
         assert not call.done
         await pool.aclose()

@@ -19,13 +19,16 @@ from psqlpy._sync import lending
 from psqlpy.sync import ConnectionPool
 from tests.concurrency import SyncEvent, SyncGroup, sync_sleep, sync_wait_until
 
+# What others may take of the machine's time meanwhile. Seconds.
+SLACK = 1.0
+
 
 @contextmanager
-def taking(at_least: float, at_most: float) -> Iterator[None]:
-    """Assert how many seconds the block takes."""
+def taking(seconds: float) -> Iterator[None]:
+    """Assert how long the block takes."""
     begun = time.monotonic()
     yield
-    assert at_least <= time.monotonic() - begun <= at_most
+    assert seconds <= time.monotonic() - begun <= seconds + SLACK
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_timeout_covers_the_wait_for_a_connection(pool: ConnectionPool) -> None:
     pool.resize(1)
     with pool.acquire():
         with (
-            taking(0.2, 0.6),
+            taking(0.2),
             pytest.raises(exceptions.QueryTimeoutError, match="timeout: waited 0.2") as caught,
         ):
             pool.execute("SELECT 1", timeout=0.2)
@@ -71,7 +74,7 @@ def test_timeout_covers_the_wait_for_a_connection(pool: ConnectionPool) -> None:
 
 def test_timeout_covers_connecting(silent_port: int) -> None:
     with mute_pool(silent_port) as pool:
-        with taking(0.2, 0.6), pytest.raises(exceptions.QueryTimeoutError) as caught:
+        with taking(0.2), pytest.raises(exceptions.QueryTimeoutError) as caught:
             pool.execute("SELECT 1", timeout=0.2)
         assert "127.0.0.1" in str(caught.value)
         assert "secret" not in str(caught.value)
@@ -82,7 +85,7 @@ def test_timeout_covers_connecting(silent_port: int) -> None:
 def test_timeout_covers_the_statement(pool: ConnectionPool, observer: ConnectionPool) -> None:
     with pool.acquire() as connection:
         pid = connection.backend_pid
-    with taking(0.2, 0.6), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
+    with taking(0.2), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
         pool.execute("SELECT pg_sleep(30)", timeout=0.2)
 
     def is_cancelled() -> bool:
@@ -105,25 +108,25 @@ def test_timeout_covers_all_three_together(pool: ConnectionPool) -> None:
     with SyncGroup() as group:
         group.start(hold)
         sync_wait_until(lambda: pool.status().size == 1 and pool.status().waiting == 0)
-        with taking(0.5, 0.9), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
+        with taking(0.5), pytest.raises(exceptions.QueryTimeoutError, match="server's answer"):
             pool.execute("SELECT pg_sleep(0.45)", timeout=0.5)
 
 
 def test_the_pools_timeout_is_the_default_of_every_call(dsn: str) -> None:
-    with ConnectionPool(dsn, max_db_pool_size=1, timeout=0.3) as pool:
+    with ConnectionPool(dsn, max_db_pool_size=1, timeout=0.15) as pool:
         for call in (pool.execute, pool.fetch, pool.fetch_row, pool.fetch_val):
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError):
                 call("SELECT pg_sleep(30)")
-        with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError):
+        with taking(0.15), pytest.raises(exceptions.QueryTimeoutError):
             pool.execute_many("SELECT pg_sleep($1::float8)", [[30.0]])
-        assert pool.fetch_val("SELECT 1 FROM pg_sleep(0.6)", timeout=5) == 1
-        assert pool.fetch_val("SELECT 1 FROM pg_sleep(0.6)", timeout=inf) == 1
+        assert pool.fetch_val("SELECT 1 FROM pg_sleep(0.3)", timeout=5) == 1
+        assert pool.fetch_val("SELECT 1 FROM pg_sleep(0.3)", timeout=inf) == 1
         with pool.acquire() as connection:
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError):
                 connection.execute("SELECT pg_sleep(30)")
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
                 pool.connection()
-            with taking(0.3, 0.8), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
+            with taking(0.15), pytest.raises(exceptions.QueryTimeoutError, match="become free"):
                 with pool.acquire():
                     pass
 
@@ -132,13 +135,13 @@ def test_acquire_timeout_bounds_the_wait_for_a_connection(dsn: str) -> None:
     with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.2) as pool:
         with pool.acquire() as held:
             for call in (pool.connection, lambda: pool.execute("SELECT 1")):
-                with taking(0.2, 0.6), pytest.raises(exceptions.PoolTimeoutError) as caught:
+                with taking(0.2), pytest.raises(exceptions.PoolTimeoutError) as caught:
                     call()
                 assert isinstance(caught.value, exceptions.BaseConnectionPoolError)
                 assert isinstance(caught.value, TimeoutError)
                 assert "acquire_timeout: waited 0.2" in str(caught.value)
                 assert "1 connections" in str(caught.value)
-            with taking(0.2, 0.6), pytest.raises(exceptions.PoolTimeoutError):
+            with taking(0.2), pytest.raises(exceptions.PoolTimeoutError):
                 with pool.acquire():
                     pass
             assert numbers(pool) == (1, 1, 0, 0)
@@ -149,9 +152,9 @@ def test_acquire_timeout_bounds_the_wait_for_a_connection(dsn: str) -> None:
 
 def test_the_shorter_of_both_counts(dsn: str) -> None:
     with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.5) as pool, pool.acquire():
-        with taking(0.1, 0.4), pytest.raises(exceptions.QueryTimeoutError):
+        with taking(0.1), pytest.raises(exceptions.QueryTimeoutError):
             pool.execute("SELECT 1", timeout=0.1)
-        with taking(0.5, 0.9), pytest.raises(exceptions.PoolTimeoutError):
+        with taking(0.5), pytest.raises(exceptions.PoolTimeoutError):
             pool.execute("SELECT 1", timeout=5)
 
 
@@ -181,7 +184,7 @@ def test_aclose_waits_for_calls_that_are_connecting_and_cuts_them(silent_port: i
     with SyncGroup(keep_errors=True) as group:
         call = group.start(pool.execute, "SELECT 1")
         sync_wait_until(lambda: pool.status().size == 1)
-        with taking(0.2, 0.5):
+        with taking(0.2):
             pool.aclose(timeout=0.2)
         assert not call.done
         pool.aclose()
