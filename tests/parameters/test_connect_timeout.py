@@ -17,7 +17,7 @@ from tests.parameters.relays import mute_port, silent_port
 # Whatever isn't asked in each way is asked in the simplest one.
 pytestmark = pytest.mark.backend("sync")
 
-TIMEOUT = 0.3
+TIMEOUT = 0.2
 SHORT: dict[str, Any] = {"connect_timeout_sec": 0, "connect_timeout_nanosec": int(TIMEOUT * 1e9)}
 SLACK = 0.35  # the machine may be busy
 
@@ -45,14 +45,12 @@ def test_a_listener_that_never_answers(ask: Ask, server: Server, mute: int) -> N
     assert isinstance(caught.value, TimeoutError)
     assert isinstance(caught.value, exceptions.BaseConnectionPoolError)
     text = str(caught.value)
-    assert f"127.0.0.1, port {mute}" in text and "0.3 s" in text and "first answer" in text
+    assert f"127.0.0.1, port {mute}" in text and "0.2 s" in text and "first answer" in text
     assert server.password not in text
 
 
 def test_seconds_and_nanoseconds_are_added(server: Server, mute: int) -> None:
     parameters = server.parameters(host="127.0.0.1", port=mute)
-    with takes(1.0), pytest.raises(exceptions.ConnectTimeoutError):
-        ask("SELECT 1", **parameters, connect_timeout_sec=1)
     with takes(1.2), pytest.raises(exceptions.ConnectTimeoutError):
         ask("SELECT 1", **parameters, connect_timeout_sec=1, connect_timeout_nanosec=200_000_000)
 
@@ -105,7 +103,7 @@ def test_it_covers_connecting_only(server: Server) -> None:
 
 def test_a_slow_server_has_until_the_timeout(server: Server, relay: MakeRelay) -> None:
     """From the beginning to the end of connecting: a server that answers each question may still be too slow."""
-    slow = relay(delay=0.1)
+    slow = relay(delay=0.05)
     parameters = server.parameters(host="127.0.0.1", port=slow.port, ssl_mode="disable")
     with takes(TIMEOUT), pytest.raises(exceptions.ConnectTimeoutError, match="login"):
         ask("SELECT 1", **parameters, **SHORT)

@@ -92,7 +92,7 @@ def open_fds() -> set[str]:
 
 async def until(predicate: Callable[[], bool], seconds: float = 5.0) -> None:
     with anyio.fail_after(seconds):
-        while not predicate():
+        while not predicate():  # noqa: ASYNC110 (threads and other processes set no event of ours)
             await anyio.sleep(TICK)
 
 
@@ -196,7 +196,7 @@ async def test_connects_cancelled_at_any_moment(
         return int(row[0]) if row else -1
 
     async with ConnectionPool(**parameters, max_db_pool_size=3) as pool:
-        for moment in range(0, 140, 7):
+        for moment in range(0, 140, 14):
             with anyio.move_on_after(moment / 1000):
                 async with anyio.create_task_group() as group:
                     for _ in range(3):
@@ -221,7 +221,7 @@ async def test_abandoned_names_are_not_looked_up(
             async with anyio.create_task_group() as group:
                 for _ in range(background.THREADS + queued):
                     group.start_soon(stuck.fetch_val, "SELECT 1")
-    assert slow_names.calls == background.THREADS
+    assert slow_names.calls == slow_names.running == background.THREADS
     # Those that nobody has begun with hold nothing.
     await until(lambda: len(open_fds() - before) <= background.THREADS)
     slow_names.release()
@@ -229,8 +229,6 @@ async def test_abandoned_names_are_not_looked_up(
     async with ConnectionPool(**server.parameters(host="localhost", port=made.port)) as pool:
         assert await pool.fetch_val("SELECT 1", timeout=5) == 1
     assert slow_names.calls == background.THREADS
-    threads = [thread for thread in threading.enumerate() if thread.name == "psqlpy-background"]
-    assert len(threads) <= background.THREADS
 
 
 @each_runner
