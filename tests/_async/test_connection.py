@@ -1,0 +1,50 @@
+"""A connection's own questions, and its way back to the pool."""
+
+from __future__ import annotations
+
+import pytest
+
+from psqlpy import Connection, ConnectionPool, exceptions
+from tests._async.usable import ensure_closed, ensure_usable
+
+
+async def test_what_it_knows_of_its_backend(conn: Connection) -> None:
+    assert conn.backend_pid == await conn.fetch_val("SELECT pg_backend_pid()")
+    assert conn.server_version == int(await conn.fetch_val("SHOW server_version_num"))
+    assert conn.conn_dbname == await conn.fetch_val("SELECT current_database()::text")
+    assert conn.user == await conn.fetch_val("SELECT current_user::text")
+    await conn.execute("SET application_name = 'changed'")
+    assert conn.parameter_status("application_name") == "changed"
+    assert conn.parameter_status("no such setting") is None
+    await ensure_usable(conn)
+
+
+@pytest.mark.parametrize("method", ["close", "back_to_pool"])
+async def test_giving_back(pool: ConnectionPool, method: str) -> None:
+    conn = await pool.connection()
+    pid = conn.backend_pid
+    assert not conn.is_closed()
+    await ensure_usable(conn)
+    for _ in range(2):
+        getattr(conn, method)()
+        await ensure_closed(conn)
+        assert "returned" in repr(conn)
+    async with pool.acquire() as again:
+        assert again.backend_pid == pid
+        await ensure_usable(again)
+
+
+async def test_timeout(conn: Connection) -> None:
+    with pytest.raises(exceptions.QueryTimeoutError, match="timeout: waited") as caught:
+        await conn.execute("SELECT pg_sleep(10)", timeout=0.1)
+    assert isinstance(caught.value, TimeoutError)
+    await ensure_usable(conn)
+    with pytest.raises(exceptions.QueryTimeoutError):
+        await conn.execute_batch("SELECT pg_sleep(10)", timeout=0.1)
+    await ensure_usable(conn)
+
+
+async def test_repr_has_no_password(conn: Connection) -> None:
+    assert str(conn.backend_pid) in repr(conn)
+    assert "secret" not in repr(conn)
+    await ensure_usable(conn)
