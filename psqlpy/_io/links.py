@@ -174,13 +174,13 @@ class AsyncLink(_Link):
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
         driver = self.driver
-        if self.is_closed or driver is None or self.session.is_settled:
-            callback()
-        else:
+        if driver is not None:
+            # Before the question: a garbage collection may have brought us here in another thread than the loop's.
             driver.on_settled = callback
-            if self.is_closed or self.session.is_settled:
-                # By now; a garbage collection may have brought us here in another thread than the loop's.
-                callback()
+        if driver is None or self.is_closed or self.session.is_settled:
+            if driver is not None:
+                driver.on_settled = None
+            callback()
 
     async def cancel(self) -> None:
         """Ask the server to cancel what runs; returns when it has taken the request."""

@@ -17,7 +17,6 @@ from psqlpy._io.links import async_connect
 from psqlpy._pq.connection import PGconn
 from tests.concurrency import AsyncEvent, AsyncGroup, async_sleep, async_wait_until
 
-
 # What others may take of the machine's time meanwhile. Seconds.
 SLACK = 1.0
 
