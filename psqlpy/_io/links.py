@@ -298,8 +298,9 @@ class SyncLink(_Link):
 
     def close(self) -> None:
         """Close the connection, from any thread; requests in it fail. Waits for nothing."""
-        self.cut()
         with self.driver.inside() as session:
+            # Under the lock: another thread may be giving the socket back.
+            self.cut()
             session.close()
         self.driver.end()
 
