@@ -26,6 +26,7 @@ PASSWORD = "as secret as it gets"
 # pg_hba refuses one of them without TLS and the other one with it.
 TLS_ONLY, PLAIN_ONLY = "tls_only", "plain_only"
 
+_PROGRAMS = ("initdb", "postgres", "pg_basebackup", "pg_config")
 _START_TIMEOUT = 30.0
 _HBA = f"""
 local     all          all           trust
@@ -44,7 +45,7 @@ _SETTINGS = {
 
 
 def find_programs() -> Path | None:
-    """The directory of an installation with a server, the newest one; None if there is none."""
+    """The directory of an installation with a server that has TLS, the newest one; None if there is none."""
     candidates = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"),
         key=lambda path: int(path.parent.name) if path.parent.name.isdigit() else 0,
@@ -55,9 +56,15 @@ def find_programs() -> Path | None:
             found = subprocess.run([command, "--bindir"], capture_output=True, text=True, check=False)
             candidates.append(Path(found.stdout.strip()))
     for directory in candidates:
-        if all((directory / name).exists() for name in ("initdb", "postgres", "pg_basebackup")):
+        if all((directory / name).exists() for name in _PROGRAMS) and _has_tls(directory):
             return directory
     return None
+
+
+def _has_tls(directory: Path) -> bool:
+    """Whether it was built with OpenSSL; the embedded server's, which is found too, wasn't."""
+    command = [str(directory / "pg_config"), "--configure"]
+    return "ssl" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 class Cluster:

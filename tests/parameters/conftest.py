@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+import psqlpy
 from tests.parameters.certificates import Certificates
 from tests.parameters.clusters import Cluster, find_programs
 from tests.parameters.relays import Relay
@@ -75,6 +76,13 @@ def socket_directory(observer: psycopg.Connection[Any], server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
+def tls() -> None:
+    """For tests in which psqlpy speaks TLS."""
+    if not psqlpy.capabilities.tls:
+        pytest.skip("the loaded libpq has no TLS")
+
+
+@pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     if shutil.which("openssl") is None:
         pytest.skip("the openssl command is missing: it makes the certificates")
@@ -86,9 +94,7 @@ def primary(certificates: Certificates) -> Iterator[Cluster]:
     """A server with TLS."""
     programs = find_programs()
     if programs is None:
-        pytest.skip(
-            "no PostgreSQL server is installed (Debian: apt-get install postgresql): TLS and standby need it"
-        )
+        pytest.skip("no PostgreSQL server with TLS is installed (Debian: apt-get install postgresql)")
     cluster = Cluster.primary(programs, certificates)
     yield cluster
     cluster.stop()

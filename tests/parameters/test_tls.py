@@ -36,7 +36,7 @@ FILES = ("none", "right", "other")
 
 
 @pytest.fixture(autouse=True)
-def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_home(tls: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where libpq would look for ~/.postgresql/root.crt."""
     monkeypatch.setenv("HOME", str(tmp_path))
 
