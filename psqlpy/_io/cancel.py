@@ -90,7 +90,9 @@ class Cancellation:
 
     def others_wait(self) -> bool:
         """Whether somebody else still waits for an answer on this connection."""
-        return any(not flight.abandoned for flight in self.session.flights)
+        session = self.session
+        requests = (*session.flights, *session.retries, *session.queue)
+        return any(not request.abandoned and not request.silent for request in requests)
 
     def _follow_up(self, now: float, on_return: Callable[[], None]) -> float:
         """After the server was asked: it is asked again while something abandoned goes on running.
@@ -106,11 +108,11 @@ class Cancellation:
             self._head, self._since, self._asked_at = head, now, now
             self._is_asked_about = False
         assert self._asked_at is not None
-        if now - self._asked_at >= self._budget:
+        if now - self._asked_at >= (DRAIN_BUDGET if self.others_wait() else self._budget):
             session.lost("a cancelled statement did not end")
             self.over = True
         elif head is not None and head.abandoned and not session.cancel_outstanding:
-            at_once = not self._is_asked_about and not self.others_wait()
+            at_once = not self._is_asked_about and all(flight.abandoned for flight in session.flights)
             if at_once or now - self._since >= PATIENCE:
                 asked_at = self._asked_at
                 self._ask(on_return)

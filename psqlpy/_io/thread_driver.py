@@ -19,8 +19,7 @@ from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.failures import closed
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.session import Session
-from psqlpy._protocol.state import State
+from psqlpy._protocol.session import CLOSED, Session
 
 _READ = 1
 _WRITE = 2
@@ -30,12 +29,14 @@ _READ_WRITE = 3
 _LONGEST_POLL = 200
 # While the server is asked to cancel: its answer and the cancel request's return come by different ways. Milliseconds.
 _CANCEL_POLL = 5
+# While a cancelled statement of another caller is in the connection. Milliseconds.
+_LEFT_POLL = 50
 
 
 class ThreadDriver:
     """One session's waiting threads."""
 
-    __slots__ = ("_reader", "_waiting", "lock", "on_settled", "session")
+    __slots__ = ("_left", "_reader", "_waiting", "lock", "on_settled", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -45,6 +46,8 @@ class ThreadDriver:
         self._reader: Request | None = None
         # Those who wait while another one reads; each has a lock that is released to wake it.
         self._waiting: dict[Request, threading.Lock] = {}
+        # Cancelled statements that their callers have left to those who still wait.
+        self._left: list[Cancellation] = []
 
     def run(self, request: Request, deadline: float | None) -> None:
         """Submit a request and wait until it has ended; raises its error or QueryTimeoutError."""
@@ -52,24 +55,28 @@ class ThreadDriver:
         try:
             with self.lock:
                 self.session.submit(request)
+                if self._reader is None and not request.done:
+                    self._reader = request
             while not request.done:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise query_timeout(began, request)
-                if self._reader is not None:
-                    self._follow(request, deadline)
-                else:
+                if self._reader is request:
                     self._lead(request, deadline)
+                else:
+                    self._follow(request, deadline)
         except BaseException:
             self._leave(request)
             raise
+        if self._left:
+            self._drain_left()
         if self._waiting:
             self._pass_on()
-        if self.session.state is State.CLOSED:
+        if self.session.state is CLOSED:
             self.end()
         elif self.on_settled is not None:
             self._tell_settled()
         if request.error is not None:
-            raise request.error
+            raise request.take_error()
 
     def _lead(self, request: Request, deadline: float | None) -> None:
         """Read for all, until the request is done or its time is over."""
@@ -82,6 +89,9 @@ class ThreadDriver:
         try:
             while not request.done:
                 longest = 0 if session.has_more else _milliseconds(deadline)
+                if self._left:
+                    longest = min(longest, _LEFT_POLL)
+                    self._step_left()
                 self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, longest))
                 if session.is_closed:
                     # An interrupt may have kept it from failing what was in it.
@@ -96,7 +106,11 @@ class ThreadDriver:
         session = self.session
         woken = None
         with self.lock:
-            if self._reader is not None and not request.done and not session.wants_write:
+            if self._reader is None:
+                if not request.done:
+                    self._reader = request
+                return
+            if not request.done and not session.wants_write:
                 woken = self._waiting[request] = threading.Lock()
                 woken.acquire()
                 request.wake = partial(_release, woken)
@@ -114,7 +128,7 @@ class ThreadDriver:
         if not ready and not session.has_more:
             return
         with self.lock:
-            if not session.is_closed:
+            if session.state is not CLOSED:
                 session.pump(ready)
 
     def _pass_on(self) -> None:
@@ -172,21 +186,17 @@ class ThreadDriver:
             self._tell_settled()
 
     def _drain(self, cancellation: Cancellation) -> None:
-        def on_return() -> None:
-            # Whoever drained may have left the rest to the others by now.
-            with self.lock:
-                session.cancel_returned(cancellation)
-
         session = self.session
         deadline = time.monotonic() + THREAD_DRAIN_BUDGET
         while True:
             with self.lock:
-                cancellation.step(on_return)
+                cancellation.step(self._on_return(cancellation))
                 if cancellation.over:
                     return
                 if time.monotonic() >= deadline:
                     if cancellation.others_wait():
-                        # They read on, and what is left of this request is theirs to drop.
+                        # They read on, and see to what is left of this request.
+                        self._left.append(cancellation)
                         return
                     session.lost("a cancelled statement did not end")
                     return
@@ -200,6 +210,31 @@ class ThreadDriver:
                     self._reader = None
             else:
                 time.sleep(_CANCEL_POLL / 1000)
+
+    def _on_return(self, cancellation: Cancellation) -> Callable[[], None]:
+        def on_return() -> None:
+            # Whoever drained may have left the rest to the others by now.
+            with self.lock:
+                self.session.cancel_returned(cancellation)
+
+        return on_return
+
+    def _step_left(self) -> None:
+        """Go on with what others have left, while reading for oneself."""
+        with self.lock:
+            for cancellation in self._left[:]:
+                cancellation.step(self._on_return(cancellation))
+                if cancellation.over:
+                    self._left.remove(cancellation)
+
+    def _drain_left(self) -> None:
+        """Having one's own answer: drain what others have left, if nobody is there any more who waits and reads."""
+        while True:
+            with self.lock:
+                if not self._left or self._left[0].others_wait():
+                    return
+                cancellation = self._left.pop(0)
+            self._drain(cancellation)
 
     def _tell_settled(self) -> None:
         if self.on_settled is not None and (self.session.is_closed or self.session.is_settled):
