@@ -60,7 +60,7 @@ class AsyncioDriver:
     def __del__(self) -> None:
         if self._fd < 0:
             return
-        if not self.loop.is_running() or self.loop is _get_running_loop():
+        if not self.is_alive or self.loop is _get_running_loop():
             self.let_go()
             return
         # The loop runs in another thread: it lets go itself. The descriptor is the session's, which lives until then.
@@ -72,8 +72,8 @@ class AsyncioDriver:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the loop still runs callbacks."""
-        return self.loop.is_running()
+        """Whether the loop still runs callbacks; a forked child's copy of its parent's loop does not."""
+        return self.loop.is_running() and not self.session.pgconn.is_inherited
 
     # Requests
 
@@ -208,7 +208,8 @@ class AsyncioDriver:
     def let_go(self) -> None:
         """Take the session off the loop, from its thread or when it doesn't run. Nothing happens a second time."""
         fd, self._fd = self._fd, -1
-        if fd < 0 or self.loop.is_closed():
+        if fd < 0 or self.loop.is_closed() or self.session.pgconn.is_inherited:
+            # A forked child shares the selector with its parent, who would wait for ever.
             return
         writing, self._writing = self._writing, False
         _let_go(self.loop, fd, writing, self.session)

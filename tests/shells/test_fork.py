@@ -1,0 +1,126 @@
+"""A forked child: it never touches its parent's connections, and the pool opens new ones for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+_SYNC = """
+    import gc, os, sys
+    from psqlpy import exceptions, sync
+    pool = sync.ConnectionPool(sys.argv[1], max_db_pool_size=3)
+    held = pool.connection()
+    idle = pool.connection()
+    pids = {held.backend_pid, idle.backend_pid}
+    held.execute("CREATE TEMP TABLE of_parent AS SELECT 42 AS a")
+    idle.close()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            new = pool.fetch_val("SELECT pg_backend_pid()")
+            assert new not in pids
+            try:
+                held.execute("SELECT 1")
+            except exceptions.ConnectionClosedError as error:
+                assert "parent process" in str(error), error
+            else:
+                raise AssertionError("the parent's connection was used")
+            held.close()
+            assert pool.fetch_val("SELECT 1") == 1
+            pool.close()
+            del held, idle, pool
+            gc.collect()
+            status = 0
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert held.fetch_val("SELECT a FROM of_parent") == 42
+    assert pool.fetch_val("SELECT pg_backend_pid()") in pids
+    held.close()
+    pool.close()
+"""
+
+_ASYNC = """
+    import asyncio, gc, os, sys
+    from psqlpy import ConnectionPool, exceptions
+    pool = ConnectionPool(sys.argv[1], max_db_pool_size=3)
+
+    async def in_child(pids, held):
+        assert await pool.fetch_val("SELECT pg_backend_pid()") not in pids
+        try:
+            await held.execute("SELECT 1")
+        except exceptions.ConnectionClosedError as error:
+            assert "parent process" in str(error), error
+        else:
+            raise AssertionError("the parent's connection was used")
+        held.close()
+        assert await pool.fetch_val("SELECT 1") == 1
+        pool.close()
+
+    def child(pids, held):
+        status = 1
+        try:
+            {run}(in_child(pids, held))
+            del held
+            gc.collect()
+            status = 0
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+        finally:
+            os._exit(status)
+
+    async def main():
+        held = await pool.connection()
+        idle = await pool.connection()
+        pids = {{held.backend_pid, idle.backend_pid}}
+        await held.execute("CREATE TEMP TABLE of_parent AS SELECT 42 AS a")
+        idle.close()
+        slow = asyncio.ensure_future(held.fetch_val("SELECT a FROM of_parent, pg_sleep(1)"))
+        await asyncio.sleep(0.05)
+        forked = os.fork()
+        if forked == 0:
+            {leave}
+            child(pids, held)
+        waited = await asyncio.get_running_loop().run_in_executor(None, os.waitpid, forked, 0)
+        assert waited[1] == 0, waited
+        # Its reader is still registered: a child that takes itself off the loop would have removed the parent's.
+        assert await asyncio.wait_for(slow, 5) == 42
+        assert await asyncio.wait_for(held.fetch_val("SELECT a FROM of_parent"), 5) == 42
+        assert await asyncio.wait_for(pool.fetch_val("SELECT pg_backend_pid()"), 5) in pids
+        held.close()
+        pool.close()
+
+    {run}(main())
+"""
+
+
+def run_program(program: str, dsn: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), dsn],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert process.returncode == 0 and not process.stderr, process.stderr
+
+
+@pytest.mark.backend("sync")
+def test_fork_of_a_thread(dsn: str) -> None:
+    run_program(_SYNC, dsn)
+
+
+@pytest.mark.backend("asyncio")
+def test_fork_of_a_running_event_loop(dsn: str) -> None:
+    """The child has a copy of the loop, which shares the parent's epoll: it must be left alone."""
+    leave = "asyncio.events._set_running_loop(None)"
+    run_program(_ASYNC.format(run="asyncio.run", leave=leave), dsn)
