@@ -79,13 +79,9 @@ class ThreadDriver:
             raise request.take_error()
 
     def _lead(self, request: Request, deadline: float | None) -> None:
-        """Read for all, until the request is done or its time is over."""
+        """Read for all, until the request is done or its time is over; the caller has become the reader."""
         session = self.session
-        with self.lock:
-            if self._reader is not None:
-                return
-            # Should an interrupt strike between here and the wait, `_leave` finds it.
-            self._reader = request
+        # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
             while not request.done:
                 longest = 0 if session.has_more else _milliseconds(deadline)
