@@ -17,7 +17,7 @@ from psqlpy._pq.enums import ExecStatus, TransactionStatus
 Fields = dict[str, str | None]
 Message = tuple[str, ...]
 
-INT4 = 23
+BYTEA, INT4 = 17, 23
 RESULTS_PER_PUMP = 64
 
 
@@ -32,13 +32,14 @@ class FakeResult:
         self.fields = fields or {}
         self.echo = echo
         self.parameter_count = 0
+        self.parameter_oid = INT4
         self.row_count = 1
 
     def diagnostics(self) -> Fields:
         return self.fields
 
     def parameter_oids(self) -> tuple[int, ...]:
-        return (INT4,) * self.parameter_count
+        return (self.parameter_oid,) * self.parameter_count
 
     def columns(self) -> tuple[tuple[str, int, int, int], ...]:
         return (("x", INT4, -1, 1),)
@@ -71,6 +72,8 @@ class FakePGconn:
         #: Names that were ever prepared, for `texts`.
         self.names: dict[str, str] = {}
         self.status = TransactionStatus.IDLE
+        #: Of every parameter that is described from now on.
+        self.parameter_oid = INT4
         self.syncs_pending = 0
         self.aborted = False
         self.in_pipeline = False
@@ -220,6 +223,7 @@ class FakePGconn:
         elif kind == "describe":
             described = FakeResult(ExecStatus.COMMAND_OK)
             described.parameter_count = len(set(re.findall(r"\$\d+", self.prepared[message[1]])))
+            described.parameter_oid = self.parameter_oid
             self._reply(described)
         elif kind == "close":
             self.prepared.pop(message[1], None)

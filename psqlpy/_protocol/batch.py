@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
-from psqlpy._protocol.failures import failed, is_stale
+from psqlpy._protocol.failures import failed, is_stale, may_be_outdated
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query
 
 if TYPE_CHECKING:
@@ -42,7 +42,15 @@ class Batch(Query):
             self._write_prepare(session, statement)
             return
         if not self.pieces:
-            self.pieces.extend(statement.parameter_plan.encode_rows(self.rows))
+            try:
+                self.pieces.extend(statement.parameter_plan.encode_rows(self.rows))
+            except Exception as error:
+                self.pieces.clear()
+                if self.described:
+                    raise
+                self.refusal = error
+                self._write_question(session, statement)
+                return
         self.plan = statement.result_plan
         self.executing = True
         self.written = True
@@ -86,7 +94,8 @@ class Batch(Query):
 
     def land(self, session: Session) -> bool:
         if self.failure is not None and self.executing and not self.skip:
-            if self.statement is not None and is_stale(self.failure, self.statement):
+            outdated = not self.described and may_be_outdated(self.failure)
+            if self.statement is not None and (outdated or is_stale(self.failure, self.statement)):
                 session.statements.invalidate(self.statement)
             prefix = f"row {self.landed + 1}: "
             self.fail(failed(self.failure, self.family, self.text, prefix=prefix))

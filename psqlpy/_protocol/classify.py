@@ -61,8 +61,12 @@ class StatementTraits:
         #: Needs a Sync of its own, since it can't or (REINDEX, CLUSTER, subscriptions: depending on what the
         #: names stand for) may not be able to run in a transaction block. No reason to refuse it in one.
         self.alone_only: bool = _is_alone_only(words)
-        #: Removes prepared statements from the session.
-        self.drops_prepared: bool = words[:2] == ["DISCARD", "ALL"] or first == "DEALLOCATE" or drops_later
+        #: Removes all prepared statements from the session. Whoever removes one by its name has made it.
+        self.drops_prepared: bool = (
+            words[:2] in (["DISCARD", "ALL"], ["DEALLOCATE", "ALL"])
+            or words[:3] == ["DEALLOCATE", "PREPARE", "ALL"]
+            or drops_later
+        )
         #: False only if nothing of it stays in the session, apart from an open transaction: no setting, lock,
         #: temporary table, channel, sequence value, cursor or prepared statement.
         self.leaves_state: bool = not self.is_empty and (

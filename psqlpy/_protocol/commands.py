@@ -88,3 +88,9 @@ class CloseStatement(Commands):
         else:
             # libpq before 17 can't send Close.
             super().write(session)
+
+    def land(self, session: Session) -> bool:
+        if self.failure is not None and self.failure.get("sqlstate") != "26000":
+            # In an aborted transaction; that one had begun wasn't known when this was written.
+            session.statements.close_later(self.statement)
+        return super().land(session)

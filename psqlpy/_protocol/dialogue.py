@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
 
+# Command tags after which nothing is prepared on the server.
+_DROPPED_ALL = ("DISCARD ALL", "DEALLOCATE ALL")
+
 Talk = Generator[Want, int | None, Any]
 
 
@@ -25,7 +28,7 @@ class Dialogue(Request):
 
     def __init__(self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False) -> None:
         self.talk = talk
-        # What runs may remove prepared statements, ours too.
+        # What runs may remove prepared statements, ours too: its results will tell.
         self.drops_prepared = drops_prepared
         self.value: Any = None
 
@@ -37,8 +40,6 @@ class Dialogue(Request):
         self.written = True
         # What a script of any statements leaves behind isn't known.
         session.leaves_state = True
-        if self.drops_prepared:
-            session.statements.clear()
         self.going = self.talk(session.pgconn)
         session.start_dialogue(self)
 
@@ -48,6 +49,8 @@ class Dialogue(Request):
             want = self.going.send(ready or None)
         except StopIteration as ended:
             self.value = ended.value
+            if self.drops_prepared and any(result.command_tag in _DROPPED_ALL for result in self.value):
+                session.statements.clear()
             session.end_dialogue(None)
         except exceptions.ConnectionClosedError as error:
             session.lost(str(error))

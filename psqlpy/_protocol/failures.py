@@ -19,6 +19,18 @@ _NAME_TROUBLE = ("26000", "42P05")
 _BIND_CONTEXT = re.compile(r"^(?:unnamed portal|portal \".*\") parameter \$(\d+)", re.MULTILINE)
 
 
+# When it analyses a statement again whose parameters' types, fixed by Parse, don't go with their columns any more.
+_TYPE_TROUBLE = ("42883", "42804", "42725", "42846")
+
+
+def may_be_outdated(failure: Fields) -> bool:
+    """Whether a statement may have been refused because its parameters would be of other types by now."""
+    context = failure.get("context")
+    if context:
+        return _BIND_CONTEXT.search(context) is not None
+    return failure.get("sqlstate") in _TYPE_TROUBLE
+
+
 def is_stale(failure: Fields, statement: Statement) -> bool:
     """Whether the server refused a prepared statement only because of what it has, or has not, prepared."""
     if failure.get("context"):

@@ -1,7 +1,8 @@
 """Query: one statement with parameters, under a name that the session's cache keeps.
 
-First use: Parse and Describe, then Bind and Execute; afterwards Bind and Execute alone. A statement whose plan the server
-has dropped is prepared again and retried once, where that can't be seen. Unprepared statements are in unprepared.py.
+First use: Parse and Describe, then Bind and Execute; afterwards Bind and Execute alone. A statement whose plan the
+server has dropped is prepared again and retried once, where that can't be seen; so is one whose parameters have got
+other types since it was prepared, which is looked into when some don't fit. Unprepared statements: unprepared.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
-from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_stale
+from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_stale, may_be_outdated
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 from psqlpy._protocol.statements import Statement
@@ -37,6 +38,10 @@ class Query(Request):
     plan: Any = None
     result: PGresult | None = None
     retried = False
+    # Described for this very execution: nothing about it can be outdated.
+    described = False
+    # Why the parameters don't fit, while the server is asked whether their types are the same as ever.
+    refusal: Exception | None = None
     # How many results of `before` are still to come.
     skip = 0
 
@@ -57,18 +62,28 @@ class Query(Request):
         if self.failure is not None:
             self._renew(session, self.failure)
         statement = self.statement or self._find_statement(session)
+        if self.refusal is not None:
+            self._write_question(session, statement)
+            return
         if statement.state != "ready":
             self._write_prepare(session, statement)
             return
         encoder = statement.parameter_plan
-        packed = encoder.encode(self.parameters)
+        try:
+            packed = encoder.encode(self.parameters)
+        except Exception as error:
+            if self.described:
+                raise
+            self.refusal = error
+            self._write_question(session, statement)
+            return
         self.plan = statement.result_plan
         self.executing = self.written = True
         traits = statement.traits
         if traits.leaves_state and traits.transaction_control is None:
             session.leaves_state = True
-        if traits.may_control_transaction:
-            # Until its Sync is read nobody knows whether a transaction is open.
+        if traits.may_control_transaction or traits.drops_prepared:
+            # Until its Sync is read nobody knows whether a transaction is open, or which statements are prepared.
             self.holds_followers = True
         pgconn = session.pgconn
         if self.before:
@@ -94,6 +109,25 @@ class Query(Request):
         sent = self._send_before(session) and pgconn.send_prepare(statement.name, query)
         session.fly(self, pgconn.end_flight() if sent else -1)
 
+    def _write_question(self, session: Session, statement: Statement) -> None:
+        """Have the text parsed once more, as the unnamed statement: would its parameters be of other types now?"""
+        self.executing = False
+        self.holds_followers = True
+        pgconn = session.pgconn
+        sent = self._send_before(session) and pgconn.send_prepare(b"", statement.text.encode())
+        session.fly(self, pgconn.end_flight() if sent else -1)
+
+    def _land_question(self, session: Session, statement: Statement) -> bool:
+        refusal, self.refusal = self.refusal, None
+        assert refusal is not None
+        answer, self.result = self.result, None
+        if self.failure is not None or answer is None or answer.parameter_oids() == statement.parameter_oids:
+            self.fail(refusal)
+            return True
+        session.statements.invalidate(statement)
+        self.statement = None
+        return False
+
     def _send_before(self, session: Session) -> bool:
         """Write the commands that travel in front, with the first flight and no other.
 
@@ -118,9 +152,11 @@ class Query(Request):
             self.result = result
 
     def land(self, session: Session) -> bool:
+        assert self.statement is not None
+        if self.refusal is not None and not self.skip:
+            return self._land_question(session, self.statement)
         if self.failure is not None:
             return self._land_failed(session, self.failure)
-        assert self.statement is not None
         if self.executing:
             if self.statement.traits.drops_prepared:
                 session.statements.clear()
@@ -128,13 +164,15 @@ class Query(Request):
         described, self.result = self.result, None
         assert described is not None
         _describe(session, self.statement, described)
+        self.described = True
         return False
 
     def _land_failed(self, session: Session, failure: Fields) -> bool:
         statement = self.statement
         assert statement is not None
         stale = is_stale(failure, statement)
-        if stale or not self.executing:
+        outdated = self.executing and not self.described and may_be_outdated(failure)
+        if stale or statement.state != "ready":
             # 26000: the server hasn't got it, so there is nothing to close.
             known = self.executing and failure.get("sqlstate") != "26000"
             session.statements.invalidate(statement, still_on_server=known)
@@ -144,11 +182,13 @@ class Query(Request):
             self.fail(failed(failure, exceptions.TransactionBeginError))
             return True
         if (
-            not (stale or stray)
+            not (stale or stray or outdated)
             or self.retried
             or self.abandoned
             or not statement.traits.can_retry_after_heal
         ):
+            if outdated and not self.retried:
+                session.statements.invalidate(statement)
             self.fail(failed(failure, self.family, self.text, stale=stale))
             return True
         self.retried = True
@@ -158,7 +198,9 @@ class Query(Request):
         if session.flights:
             if statement.traits.leaves_state:
                 # It would be executed behind statements that were submitted after it.
-                self.fail(failed(failure, self.family, self.text, stale=True))
+                if outdated:
+                    session.statements.invalidate(statement)
+                self.fail(failed(failure, self.family, self.text, stale=stale))
                 return True
             # Only when these have landed is it known whether a transaction is open.
             session.retry_when_quiet(self)
@@ -166,12 +208,19 @@ class Query(Request):
 
     def _renew(self, session: Session, failure: Fields) -> None:
         """Prepare anew a statement whose plan was dropped, unless that has aborted a transaction."""
+        outdated = may_be_outdated(failure)
         if session.transaction_status is not TransactionStatus.IDLE:
+            if outdated and self.statement is not None:
+                # The transaction can't ask the server any more.
+                session.statements.invalidate(self.statement)
             stale = failure.get("sqlstate") != QUERY_CANCELED
             raise failed(failure, self.family, self.text, stale=stale)
         self.failure = None
         self.result = None
-        self.statement = None
+        if outdated:
+            self.refusal = failed(failure, self.family, self.text)
+        else:
+            self.statement = None
 
 
 def _describe(session: Session, statement: Statement, described: PGresult) -> None:

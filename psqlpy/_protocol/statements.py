@@ -136,6 +136,10 @@ class StatementCache:
         if still_on_server:
             self._closing.append(known)
 
+    def close_later(self, statement: Statement) -> None:
+        """Take back an evicted statement that couldn't be closed: it will be among the evicted ones again."""
+        self._closing.append(statement)
+
     def clear(self) -> None:
         """Forget what the server has dropped; to be called when the answer to DISCARD ALL was read.
 

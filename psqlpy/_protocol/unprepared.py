@@ -10,8 +10,9 @@ from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.classify import StatementTraits
-from psqlpy._protocol.failures import Fields, check_pipelined, failed
+from psqlpy._protocol.failures import Fields, check_pipelined, failed, may_be_outdated
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
 
@@ -52,10 +53,17 @@ class Unprepared(Request):
         self.failure: Fields | None = None
         # Why the parameters can't be sent.
         self.refusal: Exception | None = None
+        # Those that `plan` was made for.
+        self.columns: tuple[tuple[str, int, int, int], ...] = ()
+        # Sent with types that are known from before, and may be others by now.
+        self.assumed = False
+        self.retried = False
         self.plan: Any = None
         self.result: PGresult | None = None
 
     def write(self, session: Session) -> None:
+        if self.failure is not None:
+            self._start_over(session, self.failure)
         check_pipelined(self.text, self.traits)
         if self.traits.leaves_state:
             session.leaves_state = True
@@ -70,10 +78,14 @@ class Unprepared(Request):
                 # The types may be others by now: ask again.
                 self.descriptions.pop(self.text, None)
                 known = None
-        self.holds_followers = known is None or bool(self.before) or self.traits.may_control_transaction
+        traits = self.traits
+        self.holds_followers = (
+            known is None or bool(self.before) or traits.may_control_transaction or traits.drops_prepared
+        )
+        self.assumed = known is not None
         if known is not None:
-            oids, columns = known
-            self.plan = session.registry.result_plan(columns)
+            oids, self.columns = known
+            self.plan = session.registry.result_plan(self.columns)
             self.encoded = self.written = True
             sent = self._send_before(session)
             sent = sent and pgconn.send_unnamed(query, oids, packed, self.plan.format)
@@ -112,9 +124,9 @@ class Unprepared(Request):
         if self.abandoned:
             self._close_flight(session)
             return
-        oids, columns = described.parameter_oids(), described.columns()
+        oids, self.columns = described.parameter_oids(), described.columns()
         try:
-            self.plan = session.registry.result_plan(columns)
+            self.plan = session.registry.result_plan(self.columns)
             packed = session.registry.parameter_plan(oids).encode(self.parameters)
         except Exception as error:
             # Not before the Sync is read: with its caller gone, nobody might.
@@ -123,7 +135,7 @@ class Unprepared(Request):
             return
         if len(self.descriptions) >= DESCRIPTIONS_KEPT:
             self.descriptions.clear()
-        self.descriptions[self.text] = (oids, columns)
+        self.descriptions[self.text] = (oids, self.columns)
         self.written = True
         if session.pgconn.send_execute(b"", len(oids), packed, self.plan.format):
             self._close_flight(session)
@@ -140,22 +152,48 @@ class Unprepared(Request):
 
     def land(self, session: Session) -> bool:
         if self.refusal is not None:
-            self.fail(self.refusal)
+            # Not to be kept: its traceback refers to frames that have this request.
+            refusal, self.refusal = self.refusal, None
+            self.fail(refusal)
         elif self.failure is not None:
             # What was known of the text may be what is wrong.
             self.descriptions.pop(self.text, None)
+            if self._may_start_over(session, self.failure):
+                self.retried = True
+                if session.flights:
+                    # Only when these have landed is it known whether a transaction is open.
+                    session.retry_when_quiet(self)
+                return False
             family = exceptions.TransactionBeginError if self.skip else self.family
             self.fail(failed(self.failure, family, None if self.skip else self.text))
         elif self.result is not None and self.plan is not None:
             self._check_columns(session, self.result)
-        if self.traits.drops_prepared:
+        if self.traits.drops_prepared and self.failure is None:
             session.statements.clear()
         return True
+
+    def _may_start_over(self, session: Session, failure: Fields) -> bool:
+        """Whether to ask for the types, which were only assumed, and to execute the statement once more."""
+        return (
+            self.assumed
+            and not (self.retried or self.abandoned or self.before)
+            and self.traits.can_retry_after_heal
+            and may_be_outdated(failure)
+            # It would be executed behind statements that were submitted after it.
+            and not (self.traits.leaves_state and session.flights)
+        )
+
+    def _start_over(self, session: Session, failure: Fields) -> None:
+        if session.transaction_status is not TransactionStatus.IDLE:
+            raise failed(failure, self.family, self.text)
+        self.failure = self.described = self.result = None
+        self.encoded = False
 
     def _check_columns(self, session: Session, result: PGresult) -> None:
         """A table may have changed since the text was described: what came decides."""
         columns = result.columns()
-        described = self.descriptions.get(self.text)
-        if described is not None and [c[:2] for c in described[1]] != [c[:2] for c in columns]:
-            self.descriptions[self.text] = (described[0], columns)
+        if [column[:2] for column in self.columns] != [column[:2] for column in columns]:
+            described = self.descriptions.get(self.text)
+            if described is not None:
+                self.descriptions[self.text] = (described[0], columns)
             self.plan = session.registry.result_plan(columns, self.plan.format)

@@ -338,7 +338,10 @@ def test_flies_with_others(query: str) -> None:
     [
         ("DISCARD ALL", True),
         ("deallocate all", True),
-        ("DEALLOCATE PREPARE x", True),
+        ("deallocate /* all */ prepare all;", True),
+        ("DEALLOCATE x", False),
+        ("DEALLOCATE PREPARE x", False),
+        ('DEALLOCATE "ALL"', False),
         ("SELECT 1; DISCARD ALL", True),
         ("DISCARD PLANS", False),
         ("DISCARD TEMP", False),

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from psqlpy import exceptions
+from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.simple_query import simple_query
-from tests.fake_pgconn import STALE_PLAN, error
+from tests.fake_pgconn import BYTEA, STALE_PLAN, error
 from tests.session_rig import Rig, echo
 
 
@@ -92,13 +93,89 @@ def test_unprepared_that_cannot_be_parsed(rig: Rig, before: tuple[bytes, ...]) -
 
 
 def test_unprepared_that_fails_is_described_again(rig: Rig) -> None:
-    for _ in range(2):
-        rig.unprepared("SELECT $1", 1)
-        rig.run()
-    rig.conn.fail["SELECT $1"] = [error("42804")]
+    rig.unprepared("SELECT $1", 1)
+    rig.run()
+    rig.conn.fail["SELECT $1"] = [error("22012")]
     failing = rig.unprepared("SELECT $1", 1)
     rig.run()
     assert failing.error is not None and rig.descriptions == {}
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_unprepared_whose_types_may_be_others_is_described_and_executed_again(
+    rig: Rig, in_flight: bool
+) -> None:
+    rig.unprepared("SELECT $1", 1)
+    rig.run()
+    rig.conn.fail["SELECT $1"] = [error("42804")]
+    request = rig.unprepared("SELECT $1", 1)
+    behind = [rig.unprepared("SELECT $1", 1) for _ in range(3 * in_flight)]
+    rig.run()
+    assert request.error is None and "SELECT $1" in rig.descriptions
+    assert rig.ended[1:] == [*behind, request]
+    rig.conn.fail["SELECT $1"] = [error("42804"), error("42804")]
+    failing = rig.unprepared("SELECT $1", 1)
+    rig.run()
+    assert isinstance(failing.error, exceptions.DatatypeMismatch)
+    assert rig.descriptions == {}
+
+
+def test_unprepared_whose_types_may_be_others_is_not_executed_out_of_order(rig: Rig) -> None:
+    for text in ("INSERT $1", "SELECT 1"):
+        rig.unprepared(text, *[1] * text.count("$"))
+        rig.run()
+    rig.conn.fail["INSERT $1"] = [error("42804")]
+    request, behind = rig.unprepared("INSERT $1", 1), rig.unprepared("SELECT 1")
+    rig.run()
+    assert isinstance(request.error, exceptions.DatatypeMismatch) and behind.error is None
+
+
+def test_unprepared_whose_types_may_be_others_is_not_executed_again_in_a_transaction(rig: Rig) -> None:
+    rig.unprepared("SELECT $1", 1)
+    rig.query("BEGIN")
+    rig.run()
+    rig.conn.fail["SELECT $1"] = [error("42804")]
+    request = rig.unprepared("SELECT $1", 1)
+    rig.run()
+    assert isinstance(request.error, exceptions.DatatypeMismatch)
+    assert rig.session.transaction_status is TransactionStatus.INERROR
+
+
+# Parameters that don't fit what was prepared
+
+
+@pytest.mark.parametrize("before", [(), (b"BEGIN",)])
+def test_a_parameter_that_does_not_fit_is_asked_about_and_not_executed(
+    rig: Rig, before: tuple[bytes, ...]
+) -> None:
+    rig.prepare("SELECT $1")
+    request, behind = rig.query("SELECT $1", object(), before=before), rig.query("SELECT $1", 1)
+    rig.run()
+    assert isinstance(request.error, exceptions.ParameterTypeError)
+    assert request.written is bool(before)
+    sent = [*(f"unnamed {command.decode()}" for command in before), "prepare SELECT $1", "sync"]
+    assert rig.conn.texts() == [*sent, "execute SELECT $1", "sync"]
+    assert echo(behind)
+
+
+def test_a_parameter_fits_again_when_its_type_is_another(rig: Rig) -> None:
+    rig.prepare("SELECT $1")
+    rig.conn.parameter_oid = BYTEA
+    # Bytes are no int4.
+    request = rig.query("SELECT $1", b"x")
+    unfit = rig.query("SELECT $1", object())
+    rig.run()
+    assert echo(request).endswith(b"x\0")
+    assert isinstance(unfit.error, exceptions.ParameterTypeError)
+
+
+def test_a_failing_question_is_not_the_error(rig: Rig) -> None:
+    rig.prepare("SELECT $1")
+    rig.conn.fail_parse["SELECT $1"] = [error("42P01")]
+    request = rig.query("SELECT $1", object())
+    rig.run()
+    assert isinstance(request.error, exceptions.ParameterTypeError)
+    assert "SELECT $1" in rig.session.statements
 
 
 def test_unprepared_abandoned_while_it_is_described_is_not_executed(rig: Rig) -> None:
@@ -148,11 +225,13 @@ def test_a_failing_row_is_named_and_the_rest_skipped(rig: Rig) -> None:
     assert behind.error is None
 
 
-def test_a_row_that_does_not_fit_sends_nothing(rig: Rig) -> None:
+def test_of_rows_with_one_that_does_not_fit_none_is_sent(rig: Rig) -> None:
     rig.prepare("INSERT $1")
     batch = rig.submit(Batch("INSERT $1", [[1], [object()]]))
+    rig.run()
     assert isinstance(batch.error, exceptions.ParameterTypeError)
-    assert rig.conn.log == []
+    # Only whether the types are the same as ever.
+    assert rig.conn.texts() == ["prepare INSERT $1", "sync"]
 
 
 # Dialogues
