@@ -212,7 +212,9 @@ class SingleQueryResult(_Rows):
     __slots__ = ("_row",)
 
     def __init__(self, result: RawResult, plan: Plan, row: int = 0) -> None:
-        super().__init__(result, plan)
+        # Written out, since a row is what most queries return.
+        self._result = result
+        self._plan = plan
         self._row = row
 
     @overload

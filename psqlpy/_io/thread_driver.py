@@ -88,8 +88,12 @@ class ThreadDriver:
                 if self._left:
                     longest = min(longest, _LEFT_POLL)
                     self._step_left()
-                self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, longest))
-                if session.is_closed:
+                ready = wait(session.fd, _READ_WRITE if session.wants_write else _READ, longest)
+                if ready or session.has_more:
+                    with self.lock:
+                        if session.state is not CLOSED:
+                            session.pump(ready)
+                if session.state is CLOSED:
                     # An interrupt may have kept it from failing what was in it.
                     request.fail(closed(session.close_reason, written=request.written))
                 if deadline is not None and time.monotonic() >= deadline:

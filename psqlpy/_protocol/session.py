@@ -21,7 +21,7 @@ from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.state import Event, State, advance
+from psqlpy._protocol.state import TRANSITIONS, Event, State, advance
 from psqlpy._protocol.statements import StatementCache
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ class Session:
 
     def fly(self, request: Request, flushed: int) -> None:
         """Note a flight that was written; `flushed` is what sending it returned: 0 all, 1 some is left, -1 failed."""
-        if self.state is not FLYING:
-            self.state = advance(self.state, FLIGHT_SENT)
+        self.state = TRANSITIONS[self.state][FLIGHT_SENT]
         self.flights.append(request)
         if flushed:
             self.wants_write = True
@@ -261,7 +260,7 @@ class Session:
             return
         request = self.flights.popleft()
         if not self.flights and self.state is FLYING:
-            self.state = advance(FLYING, ALL_LANDED)
+            self.state = TRANSITIONS[FLYING][ALL_LANDED]
         try:
             ended = request.land(self)
         except Exception as error:

@@ -32,42 +32,57 @@ class Event(_Word):
     CLOSED = "the connection is closed or lost"
 
 
-TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.READY: {
-        Event.FLIGHT_SENT: State.FLYING,
-        Event.DIALOGUE_STARTED: State.DIALOGUE,
-        Event.CLOSED: State.CLOSED,
-    },
-    State.FLYING: {
-        Event.FLIGHT_SENT: State.FLYING,
-        Event.ALL_LANDED: State.READY,
-        Event.CANCEL_SENT: State.DRAINING,
-        Event.CLOSED: State.CLOSED,
-    },
-    State.DIALOGUE: {
-        Event.DIALOGUE_ENDED: State.READY,
-        Event.CANCEL_SENT: State.DRAINING,
-        Event.CLOSED: State.CLOSED,
-    },
-    State.DRAINING: {
-        Event.CANCEL_SENT: State.DRAINING,
-        # Answers go on arriving; only both together, the last one and the cancel request's return, end it.
-        Event.DRAINED: State.READY,
-        Event.CLOSED: State.CLOSED,
-    },
-    State.CLOSED: {
-        Event.CLOSED: State.CLOSED,
-    },
-}
-
-
 class IllegalEvent(RuntimeError):
     """An event that its state doesn't allow: a mistake in psqlpy, not in its caller."""
 
 
+class Row(dict[Event, State]):
+    """What each event leads to from one state; any other event is an IllegalEvent."""
+
+    def __missing__(self, event: Event) -> State:
+        state = next(state for state, row in TRANSITIONS.items() if row is self)
+        raise IllegalEvent(f"{event.value} while the session is {state.value}")
+
+
+TRANSITIONS: dict[State, Row] = {
+    State.READY: Row(
+        {
+            Event.FLIGHT_SENT: State.FLYING,
+            Event.DIALOGUE_STARTED: State.DIALOGUE,
+            Event.CLOSED: State.CLOSED,
+        }
+    ),
+    State.FLYING: Row(
+        {
+            Event.FLIGHT_SENT: State.FLYING,
+            Event.ALL_LANDED: State.READY,
+            Event.CANCEL_SENT: State.DRAINING,
+            Event.CLOSED: State.CLOSED,
+        }
+    ),
+    State.DIALOGUE: Row(
+        {
+            Event.DIALOGUE_ENDED: State.READY,
+            Event.CANCEL_SENT: State.DRAINING,
+            Event.CLOSED: State.CLOSED,
+        }
+    ),
+    State.DRAINING: Row(
+        {
+            Event.CANCEL_SENT: State.DRAINING,
+            # Answers go on arriving; only both together, the last one and the cancel request's return, end it.
+            Event.DRAINED: State.READY,
+            Event.CLOSED: State.CLOSED,
+        }
+    ),
+    State.CLOSED: Row(
+        {
+            Event.CLOSED: State.CLOSED,
+        }
+    ),
+}
+
+
 def advance(state: State, event: Event) -> State:
     """The state after an event; raises IllegalEvent where the table has none."""
-    after = TRANSITIONS[state].get(event)
-    if after is None:
-        raise IllegalEvent(f"{event.value} while the session is {state.value}")
-    return after
+    return TRANSITIONS[state][event]
