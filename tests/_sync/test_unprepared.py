@@ -376,3 +376,64 @@ def test_big_results_and_parameters(conn: Connection) -> None:
             calls = [group.start(conn.fetch_val, "SELECT $1::bytea", [body], False) for _ in range(3)]
         assert all(call.result() == body for call in calls)
     ensure_usable(conn)
+
+
+# All of it together
+
+
+def test_nothing_stays_prepared(conn: Connection, table: str) -> None:
+    for number in range(3):
+        conn.execute(f"INSERT INTO {table} VALUES ($1, $2)", [number, "a"], False)
+        conn.fetch("SELECT 1", prepared=False)
+        conn.fetch_row("SELECT $1::text", ["a"], prepared=False)
+        with pytest.raises(exceptions.DivisionByZero):
+            conn.fetch_val("SELECT 1 / $1::int4", [0], prepared=False)
+        with pytest.raises(exceptions.ParameterTypeError):
+            conn.fetch_val("SELECT $1::int4", [1.5], prepared=False)
+    assert conn.fetch_val(PREPARED, prepared=False) == 0
+    ensure_usable(conn)
+
+
+def test_second_use_is_one_flight(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Request] = []
+    fly = Session.fly
+
+    def count(session: Session, request: Request, flushed: int) -> None:
+        sent.append(request)
+        fly(session, request, flushed)
+
+    monkeypatch.setattr(Session, "fly", count)
+    for number in range(3):
+        assert conn.fetch_val("SELECT $1::int4", [number], False) == number
+        assert len(sent) == number + 1
+    ensure_usable(conn)
+
+
+def test_table_changes_in_between(conn: Connection, pool: ConnectionPool, table: str) -> None:
+    query = f"SELECT * FROM {table}"
+    pool.execute(f"INSERT INTO {table} VALUES (1, 'a')")
+    assert (conn.execute(query, None, False)).result() == [{"id": 1, "name": "a"}]
+    pool.execute(f"ALTER TABLE {table} ADD extra int8 DEFAULT 5")
+    for _ in range(2):
+        assert (conn.execute(query, None, False)).result() == [{"id": 1, "name": "a", "extra": 5}]
+    pool.execute(f"ALTER TABLE {table} ALTER id TYPE text")
+    for _ in range(2):
+        assert (conn.execute(query, None, False)).result() == [{"id": "1", "name": "a", "extra": 5}]
+    pool.execute(f"ALTER TABLE {table} DROP name")
+    for _ in range(2):
+        assert (conn.execute(query, None, False)).result() == [{"id": "1", "extra": 5}]
+    ensure_usable(conn)
+
+
+def test_gathered(conn: Connection) -> None:
+    with SyncGroup(keep_errors=True) as group:
+        calls = [
+            group.start(conn.fetch_val, f"SELECT 12 / $1::int4 + {number % 3}", [number % 4], False)
+            for number in range(24)
+        ]
+    for number, call in enumerate(calls):
+        if number % 4:
+            assert call.result() == 12 // (number % 4) + number % 3
+        else:
+            assert isinstance(call.error, exceptions.DivisionByZero)
+    ensure_usable(conn)

