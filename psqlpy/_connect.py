@@ -50,6 +50,9 @@ def like(pool: Callable[P, object], made: Callable[..., Made], name: str, doc: s
 MAKES_POOL = "Make a pool, with ConnectionPool's parameters."
 
 connect = like(
-    ConnectionPool, ConnectingPool, "connect", f"{MAKES_POOL[:-1]}; `await connect(...)` opens one connection instead."
+    ConnectionPool,
+    ConnectingPool,
+    "connect",
+    f"{MAKES_POOL[:-1]}; `await connect(...)` opens one connection instead.",
 )
 connect_pool = like(ConnectionPool, ConnectionPool, "connect_pool", MAKES_POOL)

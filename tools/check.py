@@ -35,9 +35,8 @@ def checks() -> dict[str, list[str]]:
         ],
         "mirror up to date": [PYTHON, "tools/make_sync.py", "--check"],
     }
-    for name, tool in (("SQLSTATEs up to date", "make_sqlstates.py"), ("oids up to date", "make_oids.py")):
-        if (ROOT / "tools" / tool).exists():
-            found[name] = [PYTHON, f"tools/{tool}", "--check"]
+    for name in ("sqlstates", "oids", "picture"):
+        found[f"{name} up to date"] = [PYTHON, f"tools/make_{name}.py", "--check"]
     return found
 
 

@@ -163,8 +163,11 @@ class Connection(AsyncConnectionBlock, Executor):
 
     def take_begin(self) -> tuple[bytes, ...]:
         """What has to travel in front of the statement that is executed now."""
-        begin, self._begin = self._begin, None
-        return () if begin is None else (begin,)
+        begin = self._begin
+        if begin is None:
+            return ()
+        self._begin = None
+        return (begin,)
 
     def drop_begin(self) -> bool:
         """Forget a BEGIN that no statement has taken along; False if there is none."""
@@ -239,7 +242,9 @@ class Connection(AsyncConnectionBlock, Executor):
         pool = self._pool
         if pool is None:
             raise self._closed_error()
-        return deadline_after(pool.timeout if timeout is None else timeout)
+        if timeout is None:
+            timeout = pool.timeout
+        return None if timeout is None else deadline_after(timeout)
 
     def _lease(self) -> Connection:
         if self._link is None:

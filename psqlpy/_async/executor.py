@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from re import IGNORECASE, compile
 from typing import TYPE_CHECKING, Any
 
@@ -163,14 +164,16 @@ class Executor:
         text, values = resolve_parameters(querystring, parameters)
         # All that may fail comes before a BEGIN is taken along.
         deadline = connection.deadline(timeout)
+        begin = connection.take_begin()
         query: Query | Unprepared
         if prepared is False:
-            query = Unprepared(
-                text, classify(text), values, connection.descriptions, self._family, connection.take_begin()
-            )
+            query = Unprepared(text, classify(text), values, connection.descriptions, self._family, begin)
         else:
-            query = Query(text, values, self._family, connection.take_begin())
-        await connection.run(query, deadline)
+            query = Query(text, values, self._family, begin)
+        if begin:
+            await connection.run(query, deadline)
+        else:
+            await connection.link.run(query, deadline)
         return query
 
     def _not_one_row(self, count: int, default: Any) -> Any:
@@ -201,7 +204,7 @@ def _raise_failed(result: PGresult, family: type[exceptions.Error], query: str) 
 
 def deadline_after(timeout: float | None) -> float | None:
     """The absolute time (monotonic) of a timeout in seconds."""
-    if timeout is None or timeout == float("inf"):
+    if timeout is None or timeout == inf:
         return None
     return monotonic() + timeout
 

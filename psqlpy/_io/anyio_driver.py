@@ -1,7 +1,8 @@
 """Waiting through anyio, which means trio: one waiting task reads for all.
 
-A task that waits for its request and finds nobody reading becomes the reader. When its own request is done and others are
-pending, it wakes one of them to read on. Nobody reads while nobody waits: what arrives then is read at the next acquire.
+A task that waits for its request and finds nobody reading becomes the reader. When its own request is done and others
+are pending, it wakes one of them to read on. Nobody reads while nobody waits: what arrives then is read at the next
+acquire.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class AnyioDriver:
         if self.session.is_closed:
             self.end()
         if request.error is not None:
-            raise request.error
+            raise request.take_error()
 
     async def _wait(self, request: Request) -> None:
         try:

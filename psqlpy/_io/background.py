@@ -1,7 +1,8 @@
 """A few daemon threads for calls that block: name resolution and cancel requests.
 
-Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent. Either
-kind has threads of its own: cancel requests that are stuck in a dead network keep nobody from finding another server.
+Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent.
+Either kind has threads of its own: cancel requests that are stuck in a dead network keep nobody from finding another
+server.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class SyncConnectionBlock:
 class AsyncTransactionBlock(_AsyncBlock):
     __slots__ = ()
 
-    _awaited = "a transaction can't be awaited: use `async with connection.transaction()`, or `await transaction.begin()`"
+    _awaited = "a transaction can't be awaited: use `async with connection.transaction()`, or `await` its begin()"
 
 
 class SyncTransactionBlock:

@@ -20,7 +20,8 @@ from psqlpy._io.primitives import AsyncWake
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.system_task import call_soon
-from psqlpy._io.thread_driver import ThreadDriver, drive as drive_in_thread
+from psqlpy._io.thread_driver import ThreadDriver
+from psqlpy._io.thread_driver import drive as drive_in_thread
 from psqlpy._pq.connection import PGconn, look
 from psqlpy._protocol.connect import connect
 from psqlpy._protocol.request import Request
@@ -143,7 +144,9 @@ class AsyncLink(_Link):
             return
         if not await gone.wait(time.monotonic() + _HANDOVER):
             self.cut()
-            raise exceptions.ConnectionLostError("the event loop that used this connection does not let go of it")
+            raise exceptions.ConnectionLostError(
+                "the event loop that used this connection does not let go of it"
+            )
 
     def is_at_home(self) -> bool:
         """Whether the running event loop is the one the link was used under last."""
@@ -152,8 +155,11 @@ class AsyncLink(_Link):
     def is_held_elsewhere(self) -> bool:
         """Whether another running event loop has it registered."""
         driver = self.driver
-        return driver is not None and driver.loop is not None and driver.loop is not running_loop() and (
-            driver.is_alive
+        return (
+            driver is not None
+            and driver.loop is not None
+            and driver.loop is not running_loop()
+            and (driver.is_alive)
         )
 
     def look(self) -> bool:

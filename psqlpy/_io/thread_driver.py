@@ -1,7 +1,7 @@
 """Waiting in threads: the caller polls the socket itself; of several callers one reads for all.
 
-Every call into the session holds its lock, no wait does. A KeyboardInterrupt in a wait takes the cancellation's way; one
-that strikes inside a call into the session closes the connection: the session sees to that.
+Every call into the session holds its lock, no wait does. A KeyboardInterrupt in a wait takes the cancellation's way;
+one that strikes inside a call into the session closes the connection: the session sees to that.
 """
 
 from __future__ import annotations
@@ -268,7 +268,9 @@ def wait_any(wanted: Wait) -> set[int]:
 
     poll = select.poll()
     for fd, events in wanted.fds.items():
-        poll.register(fd, (select.POLLIN if events & _READ else 0) | (select.POLLOUT if events & _WRITE else 0))
+        poll.register(
+            fd, (select.POLLIN if events & _READ else 0) | (select.POLLOUT if events & _WRITE else 0)
+        )
     while True:
         timeout = _LONGEST_POLL
         if wanted.until is not None:

@@ -65,7 +65,7 @@ class Attempt:
 
 
 class Attempts:
-    """All attempts of one connect. Its driver reports what happens to a running attempt, and closes those it is told to."""
+    """All attempts of one connect. Its driver reports what becomes of an attempt, and closes those it is told to."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Commands(Request):
-    """Unnamed statements in one flight; the first failure skips the rest and is the error. `tags` are what succeeded."""
+    """Unnamed statements in one flight; the first failure skips the rest and is the error. `tags`: what succeeded."""
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
 """Request: what one caller wants of a session. The kinds are in query.py, batch.py, commands.py and dialogue.py.
 
 The contract, for a request R in a session S:
-- S calls `R.write(S)` when it is R's turn; R encodes, sets `written` if the flight executes something, writes one flight that
-  ends with exactly one Sync, and hands it to `S.fly`. What fails does so before anything is written.
-- S calls `R.receive(status, result)` for each result of the flight, in order, and `R.land(S)` when its Sync was read. `land`
-  returns True when R has ended; with False S calls `write` again, before anyone else's.
+- S calls `R.write(S)` when it is R's turn; R encodes, sets `written` if the flight executes something, writes one
+  flight that ends with exactly one Sync, and hands it to `S.fly`. What fails does so before anything is written.
+- S calls `R.receive(status, result)` for each result of the flight, in order, and `R.land(S)` when its Sync was read.
+  `land` returns True when R has ended; with False S calls `write` again, before anyone else's.
 - `holds_followers` is looked at after each write: True keeps everything behind R unwritten until R has landed.
 - R ends exactly once, by `finish` or `fail`; then `wake` is called, by whichever thread read the answer.
 """
@@ -65,7 +65,8 @@ class Request:
     def take_error(self) -> BaseException:
         """The error, to be raised. Its traceback refers to the frames that have the request, which must not refer back.
 
-        In a cycle they would keep the caller's connection from going back to the pool until the garbage collector comes.
+        In a cycle they would keep the caller's connection from going back to the pool until the garbage collector
+        comes.
         """
         error, self.error = self.error, None
         assert error is not None

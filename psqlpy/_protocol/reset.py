@@ -14,8 +14,8 @@ from psqlpy._protocol.request import Request
 if TYPE_CHECKING:
     from psqlpy._protocol.session import Session
 
-# DISCARD ALL (manual, "DISCARD") without what would cost the next user its prepared statements. RESET ROLE comes back to
-# the role that the connection started with, which SET SESSION AUTHORIZATION DEFAULT forgets.
+# DISCARD ALL (manual, "DISCARD") without what would cost the next user its prepared statements. RESET ROLE comes back
+# to the role that the connection started with, which SET SESSION AUTHORIZATION DEFAULT forgets.
 _FORGET = (
     b"CLOSE ALL",
     b"UNLISTEN *",

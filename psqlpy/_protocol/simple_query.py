@@ -1,7 +1,7 @@
 """The simple query protocol: any number of statements in one text, one implicit transaction, no parameters.
 
-Source: PostgreSQL manual, section "Message Flow: Simple Query". As an example of a dialogue it is complete: send, flush,
-read until the end, answer a COPY that nobody asked for.
+Source: PostgreSQL manual, section "Message Flow: Simple Query". As an example of a dialogue it is complete: send,
+flush, read until the end, answer a COPY that nobody asked for.
 """
 
 from __future__ import annotations

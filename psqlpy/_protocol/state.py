@@ -1,7 +1,7 @@
 """What a session may do when: one table, state × event.
 
-Two rules for whoever changes it. Nothing outside this file decides from a state whether an event is legal. And an illegal
-event raises and changes nothing: the connection stays what it was.
+Two rules for whoever changes it. Nothing outside this file decides from a state whether an event is legal. And an
+illegal event raises and changes nothing: the connection stays what it was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Unprepared: one statement that leaves nothing prepared on the server, for `prepared=False` and transaction poolers.
 
-First use of a text: unnamed Parse, Describe and Flush, then, when the answer is read, Bind, Execute and Sync. No Sync in
-between, so that a pooler can't change the backend. Later uses, the types being known, are one flight.
+First use of a text: unnamed Parse, Describe and Flush, then, when the answer is read, Bind, Execute and Sync. No Sync
+in between, so that a pooler can't change the backend. Later uses, the types being known, are one flight.
 """
 
 from __future__ import annotations
