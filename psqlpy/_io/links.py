@@ -6,11 +6,13 @@ A link belongs to nobody's event loop: it follows its user from one to the next.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from psqlpy import exceptions
 from psqlpy._io import background
@@ -38,6 +40,19 @@ _HANDOVER = 0.1
 _READS = 2
 
 
+_sessions: WeakSet[Session] = WeakSet()
+
+
+def _disown() -> None:
+    """In a forked child: its parent goes on using these connections, so that a word from here would confuse both."""
+    for session in list(_sessions):
+        session.lost("it belongs to the parent process: what was acquired before a fork can't be used after it")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown)
+
+
 class _Link:
     """What both have."""
 
@@ -45,6 +60,7 @@ class _Link:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        _sessions.add(session)
 
     @property
     def is_closed(self) -> bool:
@@ -71,14 +87,8 @@ class _Link:
             pass
 
 
-def _check_process(session: Session) -> None:
-    if session.pgconn.is_inherited and not session.is_closed:
-        session.lost("it belongs to the parent process: open a pool of its own after a fork")
-
-
 def _take_in(session: Session) -> None:
     """Read what has arrived while nobody waited, the end of the connection too."""
-    _check_process(session)
     reads = 0
     while reads < _READS and not session.is_closed and look(session.fd):
         session.pump(1)
@@ -114,7 +124,6 @@ class AsyncLink(_Link):
         driver = self.driver
         if driver is not None and driver.loop is loop:
             return
-        _check_process(self.session)
         if self.is_closed:
             if driver is None:
                 self.driver = _make_driver(self.session, loop)
@@ -261,7 +270,6 @@ class SyncLink(_Link):
 
     def move_here(self) -> None:
         """Threads need no registration."""
-        _check_process(self.session)
 
     def is_at_home(self) -> bool:
         return True

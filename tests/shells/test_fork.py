@@ -49,6 +49,49 @@ _SYNC = """
     pool.close()
 """
 
+_TRIO = """
+    import os, sys, trio
+    from psqlpy import ConnectionPool, exceptions
+    pool = ConnectionPool(sys.argv[1], max_db_pool_size=3)
+    state = {}
+
+    async def before():
+        state["held"] = held = await pool.connection()
+        await held.execute("CREATE TEMP TABLE of_parent AS SELECT 42 AS a")
+        state["pid"] = held.backend_pid
+
+    async def in_child():
+        assert await pool.fetch_val("SELECT pg_backend_pid()") != state["pid"]
+        try:
+            await state["held"].execute("SELECT 1")
+        except exceptions.ConnectionClosedError as error:
+            assert "parent process" in str(error), error
+        else:
+            raise AssertionError("the parent's connection was used")
+        state.pop("held").close()
+        assert await pool.fetch_val("SELECT 1") == 1
+        pool.close()
+
+    async def after():
+        assert await state["held"].fetch_val("SELECT a FROM of_parent") == 42
+        state["held"].close()
+        pool.close()
+
+    trio.run(before)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            trio.run(in_child)
+            status = 0
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    trio.run(after)
+"""
+
 _ASYNC = """
     import asyncio, gc, os, sys
     from psqlpy import ConnectionPool, exceptions
@@ -124,3 +167,9 @@ def test_fork_of_a_running_event_loop(dsn: str) -> None:
     """The child has a copy of the loop, which shares the parent's epoll: it must be left alone."""
     leave = "asyncio.events._set_running_loop(None)"
     run_program(_ASYNC.format(run="asyncio.run", leave=leave), dsn)
+
+
+@pytest.mark.backend("trio")
+def test_fork_between_two_runs_of_trio(dsn: str) -> None:
+    pytest.importorskip("trio")
+    run_program(_TRIO, dsn)
