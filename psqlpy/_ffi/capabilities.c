@@ -1,3 +1,8 @@
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* for dladdr and RTLD_NOLOAD */
+#endif
+
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,11 +18,7 @@
 
 typedef struct pg_cancel_conn psq_cancel_conn;
 
-#if defined(__APPLE__)
-
-/* No weak imports across library versions here: ask the library that PQlibVersion came from, never the whole process. */
-#include <dlfcn.h>
-
+/* In the library that PQlibVersion came from and those that it is linked with, never in the whole process. */
 static void *
 find(const char *name)
 {
@@ -29,6 +30,9 @@ find(const char *name)
     return handle != NULL ? dlsym(handle, name) : NULL;
 }
 
+#if defined(__APPLE__)
+
+/* No weak imports across library versions here. */
 #define OPTIONAL(result, name, arguments)                                                                              \
     static result(*find_##name(void)) arguments                                                                        \
     {                                                                                                                  \
@@ -76,6 +80,19 @@ psq_capabilities(void)
     if (find_PQfullProtocolVersion())
         found |= PSQ_CAN_REPORT_PROTOCOL;
     return found;
+}
+
+int
+psq_tls_pending(PGconn *conn)
+{
+    static int (*pending)(void *) = NULL;
+    void *tls = PQsslStruct(conn, "OpenSSL");
+
+    if (tls == NULL)
+        return 0;
+    if (pending == NULL)
+        pending = (int (*)(void *)) find("SSL_pending");
+    return pending != NULL ? pending(tls) : 0;
 }
 
 int

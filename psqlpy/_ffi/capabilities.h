@@ -16,6 +16,10 @@ int psq_capabilities(void);
 /* The version of the headers that this was compiled with, 150018 for 15.18; 0 if they don't say. */
 int psq_built_with(void);
 
+/* Bytes that OpenSSL has decrypted and libpq hasn't taken: the socket may be silent then. 0 without TLS, and where libpq's
+ * OpenSSL doesn't say. */
+int psq_tls_pending(PGconn *conn);
+
 /* Sync without a flush where libpq can (17), otherwise PQpipelineSync, which also sends. 1 or 0. */
 int psq_pipeline_sync(PGconn *conn);
 

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include "capabilities.h"
 #include "pump.h"
 
 /* Reads per call: enough to keep up with a fast server, few enough that others on the event loop get their turn. */
@@ -106,8 +107,8 @@ psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
     if (readable && !PQconsumeInput(conn))
         state->flags |= PSQ_BROKEN;
     while (collect(conn, &flights, state) && !(state->flags & PSQ_BROKEN)) {
-        /* The socket may hold more, or be silent while OpenSSL holds up to 8 kB: one read more, then stop if there was nothing
-         * before it. */
+        /* The socket may hold more, or be silent while OpenSSL holds a part of a record: one read more. Stop if there was
+         * nothing before it, unless a record arrived at that moment and OpenSSL holds a part of that one. */
         int waiting = psq_readable_bytes(PQsocket(conn));
 
         if (waiting <= 0 && !tls)
@@ -118,7 +119,7 @@ psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
         }
         if (!PQconsumeInput(conn))
             state->flags |= PSQ_BROKEN;
-        else if (waiting <= 0) {
+        else if (waiting <= 0 && psq_tls_pending(conn) == 0) {
             collect(conn, &flights, state);
             break;
         }
@@ -148,7 +149,7 @@ psq_consume(PGconn *conn, int copy_out)
 
         if (!PQconsumeInput(conn))
             return 0;
-        if (empty)
+        if (empty && psq_tls_pending(conn) == 0)
             break;
     }
     return 1;

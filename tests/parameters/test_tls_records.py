@@ -8,12 +8,14 @@ that encrypts.
 from __future__ import annotations
 
 import ssl
+import time
 from typing import Any
 
 import anyio
 import pytest
 
 from psqlpy import ConnectionPool, sync
+from psqlpy._pq.module import lib
 from tests.parameters.certificates import Certificates
 from tests.parameters.conftest import MakeRelay, Server
 from tests.parameters.relays import Relay
@@ -93,6 +95,37 @@ async def test_batches(tls_relay: Relay, server: Server, certificates: Certifica
         for length in range(20_000, 26_000, 250):
             await connection.execute_batch(QUERY.replace("$1", str(length)))
             assert await connection.fetch_val("SELECT 1") == 1
+
+
+@pytest.mark.backend("sync")
+def test_what_openssl_holds_is_known(tls_relay: Relay, server: Server, certificates: Certificates) -> None:
+    """A record that arrives while libpq reads for the last time is seen nowhere else: one hang in 15,000 queries."""
+    with sync.ConnectionPool(**through(tls_relay, server, certificates)) as pool:
+        connection = pool.connection()
+        pgconn = connection.link.session.pgconn
+        assert lib.psq_tls_pending(pgconn.pointer) == 0
+        # Behind the driver's back, which would read on.
+        assert pgconn.end_pipeline()
+        assert lib.PQsendQuery(pgconn.pointer, QUERY.replace("$1", "23000").encode())
+        deadline = time.monotonic() + PATIENCE
+        while lib.psq_readable_bytes(pgconn.fd) < 23_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        pending = []
+        for _ in range(3):
+            assert lib.PQconsumeInput(pgconn.pointer)
+            pending.append(lib.psq_tls_pending(pgconn.pointer))
+        assert lib.psq_readable_bytes(pgconn.fd) == 0
+        first, second, third = pending
+        assert first == 0 and 5_000 < second < 16_384 and third == 0
+        connection.link.close()
+        connection.close()
+
+
+@pytest.mark.backend("sync")
+def test_without_tls_openssl_holds_nothing(server: Server) -> None:
+    with sync.ConnectionPool(**server.here(ssl_mode="disable")) as pool, pool.acquire() as connection:
+        assert lib.psq_tls_pending(connection.link.session.pgconn.pointer) == 0
 
 
 @pytest.mark.long
