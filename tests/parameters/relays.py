@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import select
 import socket
 import ssl
@@ -16,6 +17,8 @@ _CHUNK = 1 << 20
 _QUIET = 0.001
 # But for the first one, which ends inside a row: with that part in it, libpq's buffer of 16 kB can't take the next.
 _FIRST_RECORD = 8192
+# Between the first and the next, up to so many seconds and each time others: the next may arrive while libpq reads.
+_PAUSE = 0.0003
 
 
 def free_port() -> int:
@@ -134,8 +137,10 @@ class Relay:
                     data = _all_of(server)
                     if not data:
                         return
-                    for part in filter(None, (data[:_FIRST_RECORD], data[_FIRST_RECORD:])):
-                        tls.sendall(part)
+                    tls.sendall(data[:_FIRST_RECORD])
+                    if rest := data[_FIRST_RECORD:]:
+                        _spin(random.random() * _PAUSE)
+                        tls.sendall(rest)
         finally:
             _shut(tls)
             _shut(server)
@@ -147,6 +152,13 @@ def _all_of(source: socket.socket) -> bytes:
     while chunks[-1] and select.select([source], [], [], _QUIET)[0]:
         chunks.append(source.recv(_CHUNK))
     return b"".join(chunks)
+
+
+def _spin(seconds: float) -> None:
+    """Wait more exactly than sleep does."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
 
 
 def _shut(each: socket.socket) -> None:
