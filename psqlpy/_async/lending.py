@@ -48,16 +48,18 @@ class Lending:
         """A connection that works as far as can be known without asking the server; `deadline` is monotonic time."""
         if self._dropped or self._cleaning:
             self._collect()
-        with self._lock:
-            if self._policy.closed:
-                raise _closed()
-            ticket = self._policy.acquire(_nobody, _rank)
-            wake = None
-            if ticket.state is TicketState.WAITING:
-                wake = AsyncWake()
-                ticket.wake = wake.set
+        ticket = None
         touched = False
         try:
+            # Inside, as a KeyboardInterrupt may strike right after it.
+            with self._lock:
+                if self._policy.closed:
+                    raise _closed()
+                ticket = self._policy.acquire(_nobody, _rank)
+                wake = None
+                if ticket.state is TicketState.WAITING:
+                    wake = AsyncWake()
+                    ticket.wake = wake.set
             if wake is not None:
                 if self._dropped:
                     # Dropped while the lock was held, by a garbage collection in this very thread for example.
@@ -86,7 +88,8 @@ class Lending:
                 raise _closed()
             return link
         except BaseException:
-            self._forgo(ticket, touched=touched)
+            if ticket is not None:
+                self._forgo(ticket, touched=touched)
             raise
 
     async def _wait(self, wake: AsyncWake, ticket: Ticket[AsyncLink], deadline: float | None) -> None:
@@ -157,10 +160,15 @@ class Lending:
 
     def _give_back(self, link: AsyncLink) -> None:
         if link.is_closed or link.session.is_settled:
-            self._reset(link)
-            with self._lock:
-                outcome = self._policy.release(link, not link.is_closed)
-            self._act(outcome)
+            clean = False
+            try:
+                self._reset(link)
+                clean = not link.is_closed
+            finally:
+                # Interrupted in the middle of the reset it is closed.
+                with self._lock:
+                    outcome = self._policy.release(link, clean)
+                self._act(outcome)
             return
         with self._lock:
             outcome = self._policy.start_cleaning(link)
@@ -178,10 +186,14 @@ class Lending:
             if link not in self._cleaning:
                 return
             self._cleaning.discard(link)
-        self._reset(link)
-        with self._lock:
-            outcome = self._policy.cleaned(link, not link.is_closed)
-        self._act(outcome)
+        clean = False
+        try:
+            self._reset(link)
+            clean = not link.is_closed
+        finally:
+            with self._lock:
+                outcome = self._policy.cleaned(link, clean)
+            self._act(outcome)
 
     def _reset(self, link: AsyncLink) -> None:
         """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""

@@ -237,9 +237,12 @@ class ThreadDriver:
             self._drain(cancellation)
 
     def _tell_settled(self) -> None:
-        if self.on_settled is not None and (self.session.is_closed or self.session.is_settled):
-            callback, self.on_settled = self.on_settled, None
-            callback()
+        with self.lock:
+            callback = self.on_settled
+            if callback is None or not (self.session.is_closed or self.session.is_settled):
+                return
+            self.on_settled = None
+        callback()
 
     def end(self) -> None:
         """The session is closed: wake everybody; who reads last gives the socket back."""

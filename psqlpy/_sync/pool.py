@@ -258,13 +258,19 @@ class ConnectionPool(Lending, SyncPoolBlock):
         self, method: str, timeout: float | None, *arguments: object, **options: object
     ) -> Any:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        connection = Connection(self, self.take_link(deadline))
+        link = self.take_link(deadline)
+        connection = None
         try:
+            connection = Connection(self, link)
             # Not None, which would be the pool's default again.
             left = inf if deadline is None else max(0.0, deadline - monotonic())
             return getattr(connection, method)(*arguments, timeout=left, **options)
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
+            else:
+                # A KeyboardInterrupt struck before there was a handle to give it back.
+                self.give_back(link)
 
 
 # How often `aclose` looks whether all have come back. Seconds.

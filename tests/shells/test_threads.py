@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Callable
-from random import Random
+from random import Random, randrange
 from typing import Any
 from uuid import uuid4
 
@@ -274,3 +275,50 @@ def test_interrupted(dsn: str, observer: Observer, interrupt: str) -> None:
 @pytest.mark.parametrize("call", [name for name in _CALLS if name != "execute"])
 def test_interrupted_in_every_call(dsn: str, observer: Observer, call: str) -> None:
     run_interrupted(dsn, observer, "kill", call)
+
+
+_RANDOM_MOMENTS = """
+    import os, random, signal, sys, threading
+    from psqlpy import exceptions, sync
+    pool = sync.ConnectionPool(sys.argv[1], max_db_pool_size=4)
+    chance = random.Random(int(sys.argv[2]))
+
+    def strike(over, delay):
+        # Again, should Python have swallowed it in a __del__.
+        while not over.wait(delay):
+            os.kill(os.getpid(), signal.SIGINT)
+            delay = 0.5
+
+    def use(number):
+        assert pool.fetch_val("SELECT $1::int FROM pg_sleep($2)", [number, 0.0005]) == number
+        with pool.acquire() as connection, connection.transaction():
+            assert connection.fetch_val("SELECT $1::int", [number]) == number
+
+    for number in range(100):
+        over = threading.Event()
+        striker = threading.Thread(target=strike, args=[over, chance.uniform(0, 0.006)])
+        try:
+            striker.start()
+            while True:
+                use(number)
+        except KeyboardInterrupt:
+            pass
+        over.set()
+        striker.join()
+        assert pool.fetch_val("SELECT $1::int", [number], timeout=5) == number
+        with pool.acquire() as connection:
+            assert not connection.in_transaction()
+"""
+
+
+def test_interrupted_at_random_moments(dsn: str) -> None:
+    """Wherever it strikes: what follows gets its own results, on the same connection or on another one."""
+    seed = os.environ.get("PSQLPY_TEST_SEED") or str(randrange(2**32))
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(_RANDOM_MOMENTS), dsn, seed],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert process.returncode == 0, f"PSQLPY_TEST_SEED={seed}: {process.stdout} {process.stderr}"
