@@ -19,12 +19,27 @@ from typing import Any
 from psqlpy._io.cancel import Cancellation, cancel_what_runs
 from psqlpy._io.notebook import keep_interruptible
 from psqlpy._io.timeouts import query_timeout
+from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 
 _READ = 1
 _WRITE = 2
+
+# uvloop forgets a socket without a word when the other end has reset the connection: libuv stops a poll handle at
+# POLLERR, and uvloop calls nobody. Under it whoever waits looks for himself, this often. Seconds.
+_LOOK_INTERVAL = 0.1
+
+
+def _forgets_reset_sockets(loop: AbstractEventLoop) -> bool:
+    return type(loop).__module__.partition(".")[0] == "uvloop"
+
+
+def _look(reference: weakref.ref[AsyncioDriver]) -> None:
+    driver = reference()
+    if driver is not None:
+        driver.look()
 
 
 def _wake(future: Future[None]) -> None:
@@ -45,7 +60,16 @@ def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
 class AsyncioDriver:
     """One session's reader, writer and timers on one loop."""
 
-    __slots__ = ("__weakref__", "_fd", "_writing", "cancellations", "loop", "on_settled", "session")
+    __slots__ = (
+        "__weakref__",
+        "_fd",
+        "_looked_after",
+        "_writing",
+        "cancellations",
+        "loop",
+        "on_settled",
+        "session",
+    )
 
     def __init__(self, session: Session, loop: AbstractEventLoop) -> None:
         self.session = session
@@ -55,6 +79,8 @@ class AsyncioDriver:
         self.on_settled: Callable[[], None] | None = None
         self._fd = session.fd
         self._writing = False
+        # Whether somebody will look for a reset connection; where the loop tells, nobody need.
+        self._looked_after = not _forgets_reset_sockets(loop)
         loop.add_reader(self._fd, _on_ready, weakref.ref(self), _READ)
 
     def __del__(self) -> None:
@@ -88,6 +114,9 @@ class AsyncioDriver:
             request.wake = partial(_wake, future)
             if "ipykernel" in modules:
                 keep_interruptible(self.loop, future)
+            if not self._looked_after:
+                self._looked_after = True
+                self.loop.call_later(_LOOK_INTERVAL, _look, weakref.ref(self))
             if deadline is None:
                 try:
                     await future
@@ -114,6 +143,18 @@ class AsyncioDriver:
         if not request.done:
             self._leave(request)
             raise query_timeout(began, request)
+
+    def look(self) -> None:
+        """Pump if the socket has anything to say, an error too, and look again later if somebody still waits."""
+        self._looked_after = False
+        if self._fd < 0:
+            return
+        ready = wait(self._fd, _READ, 0)
+        if ready:
+            self.on_ready(ready)
+        if self._fd >= 0 and self.session.flights:
+            self._looked_after = True
+            self.loop.call_later(_LOOK_INTERVAL, _look, weakref.ref(self))
 
     def on_ready(self, ready: int) -> None:
         """The reader's and the writer's callback."""
@@ -226,8 +267,22 @@ def _let_go(loop: AbstractEventLoop, fd: int, writing: bool, _session: Session) 
         pass
 
 
-async def wait_any(wait: Wait) -> set[int]:
+async def wait_any(wanted: Wait) -> set[int]:
     """Wait until one of several sockets is ready or the time is over; returns the ready ones."""
+    looks = _forgets_reset_sockets(asyncio.get_running_loop())
+    while True:
+        now = time.monotonic()
+        until = wanted.until
+        if looks:
+            until = now + _LOOK_INTERVAL if until is None else min(until, now + _LOOK_INTERVAL)
+        ready = await _wait_once(wanted, None if until is None else max(0.0, until - now))
+        if looks and not ready:
+            ready = {fd for fd, events in wanted.fds.items() if wait(fd, events, 0)}
+        if ready or (wanted.until is not None and time.monotonic() >= wanted.until):
+            return ready
+
+
+async def _wait_once(wanted: Wait, timeout: float | None) -> set[int]:
     loop = asyncio.get_running_loop()
     ready: set[int] = set()
     future: Future[None] = loop.create_future()
@@ -236,14 +291,12 @@ async def wait_any(wait: Wait) -> set[int]:
         ready.add(fd)
         _wake(future)
 
-    for fd, events in wait.fds.items():
+    for fd, events in wanted.fds.items():
         if events & _READ:
             loop.add_reader(fd, on_ready, fd)
         if events & _WRITE:
             loop.add_writer(fd, on_ready, fd)
-    timer = None
-    if wait.until is not None:
-        timer = loop.call_later(max(0.0, wait.until - time.monotonic()), _wake, future)
+    timer = None if timeout is None else loop.call_later(timeout, _wake, future)
     if "ipykernel" in modules:
         keep_interruptible(loop, future)
     try:
@@ -251,7 +304,7 @@ async def wait_any(wait: Wait) -> set[int]:
     finally:
         if timer is not None:
             timer.cancel()
-        for fd, events in wait.fds.items():
+        for fd, events in wanted.fds.items():
             if events & _READ:
                 loop.remove_reader(fd)
             if events & _WRITE:

@@ -419,3 +419,21 @@ def test_given_back_with_statements_on_the_way(dsn: str, gate: Connection, table
         assert insert.result() == 7
         assert value.result() == "first"
         assert following.result() == 1
+
+
+def test_all_fail_when_the_backend_ends(conn: Connection, pool: ConnectionPool, gate: Connection) -> None:
+    with SyncGroup(keep_errors=True) as group:
+        line = Line(conn, gate, group)
+        line.shut()
+        sent = line.add(conn.fetch_val, LOCK, [0])
+        queued = [line.add(conn.fetch_val, f"SELECT {n}") for n in range(3)]
+        queued.append(line.add(conn.execute_batch, "SELECT 1"))
+        assert pool.fetch_val("SELECT pg_terminate_backend($1)", [conn.backend_pid])
+    assert isinstance(sent.error, exceptions.ConnectionLostError)
+    assert sent.error.may_have_committed
+    # The first of these is being prepared: that executes nothing.
+    for call in queued:
+        assert isinstance(call.error, exceptions.ConnectionLostError)
+        assert call.error.safe_to_retry
+        assert not call.error.may_have_committed
+    assert conn.is_closed()
