@@ -1,6 +1,7 @@
 """Run pytest in a process of its own and name the test in which that process died, should the C code crash or hang.
 
-Arguments are pytest's. tests/reporting.py keeps the name of the test that is running in $PSQLPY_RUNNING_TEST.
+Arguments are pytest's. The tests run in several processes, each with a server of its own, since they wait more than they
+compute; PSQLPY_TEST_PROCESSES says in how many, 0 in this one. tests/reporting.py keeps the name of the test that is running in $PSQLPY_RUNNING_TEST.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="psqlpy-tests-") as directory:
         running = Path(directory, "running-test")
         environment = {**os.environ, "PSQLPY_RUNNING_TEST": str(running), "PYTHONFAULTHANDLER": "1"}
-        command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
+        processes = os.environ.get("PSQLPY_TEST_PROCESSES", str(max(2, os.cpu_count() or 2)))
+        command = [sys.executable, "-m", "pytest", "-n", processes, "--dist", "loadfile", *sys.argv[1:]]
         with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:
             while True:
                 try:
