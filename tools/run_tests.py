@@ -1,7 +1,8 @@
 """Run pytest in a process of its own and name the test in which that process died, should the C code crash or hang.
 
-Arguments are pytest's. The tests run in several processes, each with a server of its own, since they wait more than they
-compute; PSQLPY_TEST_PROCESSES says in how many, 0 in this one. tests/reporting.py keeps the name of the test that is running in $PSQLPY_RUNNING_TEST.
+Arguments are pytest's. The tests run in several processes, each with a server of its own, since they wait more than
+they compute; PSQLPY_TEST_PROCESSES says in how many, 0 in this one. tests/reporting.py keeps the name of the test that
+is running in $PSQLPY_RUNNING_TEST.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from psqlpy._protocol.classify import classify
 from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.failures import failed
 from psqlpy._protocol.named_parameters import resolve_parameters
-from psqlpy._protocol.query import Query
+from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR, Query
 from psqlpy._protocol.simple_query import encode_query, simple_query
 from psqlpy._protocol.unprepared import Unprepared
 from psqlpy._result import QueryResult, SingleQueryResult
@@ -198,7 +198,7 @@ def _resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, 
 
 
 def _raise_failed(result: PGresult, family: type[exceptions.Error], query: str) -> None:
-    if result.status in (7, 5):
+    if result.status in (FATAL_ERROR, BAD_RESPONSE):
         raise failed(result.diagnostics(), family, query)
 
 
@@ -206,7 +206,17 @@ def deadline_after(timeout: float | None) -> float | None:
     """The absolute time (monotonic) of a timeout in seconds."""
     if timeout is None or timeout == inf:
         return None
+    if not _is_number(timeout):
+        raise exceptions.ParameterTypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if timeout <= 0:
+        error = exceptions.QueryTimeoutError("timeout: no time was left, nothing was sent")
+        error.safe_to_retry = True
+        raise error
     return monotonic() + timeout
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def check_timeout(name: str, value: object) -> float | None:
@@ -214,5 +224,7 @@ def check_timeout(name: str, value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise exceptions.ConnectionPoolConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}")
+        raise exceptions.ConnectionPoolConfigurationError(
+            f"{name} must be a number of seconds above 0, not {value!r}"
+        )
     return float(value)

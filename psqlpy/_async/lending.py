@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from gc import collect
 
 from psqlpy import exceptions
 from psqlpy._async.executor import deadline_after
@@ -27,7 +28,16 @@ class Lending:
     Every call of the policy is made under `_lock`, and what it wants done is done afterwards, by `_act`.
     """
 
-    __slots__ = ("_acquire_timeout", "_cleaning", "_config", "_cut", "_dropped", "_lock", "_policy", "_registry")
+    __slots__ = (
+        "_acquire_timeout",
+        "_cleaning",
+        "_config",
+        "_cut",
+        "_dropped",
+        "_lock",
+        "_policy",
+        "_registry",
+    )
 
     def __init__(self, config: PoolConfig, registry: Registry, acquire_timeout: float | None) -> None:
         self._config = config
@@ -61,6 +71,7 @@ class Lending:
                     wake = AsyncWake()
                     ticket.wake = wake.set
             if wake is not None:
+                self._free_orphans()
                 if self._dropped:
                     # Dropped while the lock was held, by a garbage collection in this very thread for example.
                     self._collect()
@@ -91,6 +102,14 @@ class Lending:
             if ticket is not None:
                 self._forgo(ticket, touched=touched)
             raise
+
+    def _free_orphans(self) -> None:
+        """Let go of calls whose loop was closed while they waited, so that their connections come back."""
+        with self._lock:
+            held = self._policy.held()
+        if sum(link.forget_callers() for link in held):
+            # They are in cycles of their own: a task and what it waits for.
+            collect()
 
     async def _wait(self, wake: AsyncWake, ticket: Ticket[AsyncLink], deadline: float | None) -> None:
         began = monotonic()

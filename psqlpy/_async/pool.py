@@ -203,7 +203,9 @@ class ConnectionPool(Lending, AsyncPoolBlock):
 
         `timeout` covers waiting for the connection, connecting and the statement together.
         """
-        result: QueryResult = await self._with_connection("execute", timeout, querystring, parameters, prepared)
+        result: QueryResult = await self._with_connection(
+            "execute", timeout, querystring, parameters, prepared
+        )
         return result
 
     async def fetch(
@@ -228,7 +230,9 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         default: Any = NO_DEFAULT,
     ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
-        return await self._with_connection("fetch_row", timeout, querystring, parameters, prepared, default=default)
+        return await self._with_connection(
+            "fetch_row", timeout, querystring, parameters, prepared, default=default
+        )
 
     async def fetch_val(
         self,
@@ -240,7 +244,9 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         default: Any = NO_DEFAULT,
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
-        return await self._with_connection("fetch_val", timeout, querystring, parameters, prepared, default=default)
+        return await self._with_connection(
+            "fetch_val", timeout, querystring, parameters, prepared, default=default
+        )
 
     async def execute_many(
         self,

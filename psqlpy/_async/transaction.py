@@ -39,7 +39,9 @@ class Transaction(AsyncTransactionBlock, Executor):
         deferrable: bool | None,
     ) -> None:
         self._begin = start_transaction(
-            None if isolation_level is None else IsolationLevel.coerce(isolation_level, "isolation_level").value,
+            None
+            if isolation_level is None
+            else IsolationLevel.coerce(isolation_level, "isolation_level").value,
             None if read_variant is None else ReadVariant.coerce(read_variant, "read_variant").value,
             deferrable,
         )
@@ -55,9 +57,9 @@ class Transaction(AsyncTransactionBlock, Executor):
     async def begin(self, *, timeout: float | None = None) -> None:
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
-        deadline = connection.deadline(timeout)
         opening = Commands((self._opening(),), exceptions.TransactionBeginError)
         try:
+            deadline = connection.deadline(timeout)
             await connection.begin_now(deadline)
             await connection.link.run(opening, deadline)
         except BaseException:
@@ -195,9 +197,7 @@ class Transaction(AsyncTransactionBlock, Executor):
             )
         return self._names.index(name)
 
-    async def _savepoint(
-        self, connection: Connection, verb: bytes, name: str, timeout: float | None
-    ) -> None:
+    async def _savepoint(self, connection: Connection, verb: bytes, name: str, timeout: float | None) -> None:
         deadline = connection.deadline(timeout)
         command = Commands((verb + quote_identifier(name),), exceptions.TransactionSavepointError)
         await connection.begin_now(deadline)

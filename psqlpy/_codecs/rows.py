@@ -13,7 +13,7 @@ _CHUNK_ROWS = 1024
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
 _ROWS_WORTH_COMPILING = 200
 # What converters raise for values they can't read; anything else is a bug and passes.
-_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError)
+_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]

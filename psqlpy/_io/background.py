@@ -8,6 +8,7 @@ server.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -54,13 +55,21 @@ def start_cancel(job: _Job) -> None:
 
 
 def _start(pool: _Pool, job: _Job) -> None:
+    if sys.is_finalizing():
+        # A thread that is started now never runs, and its start would be waited for.
+        return
     with pool.lock:
         pool.jobs.append(job)
         if pool.idle >= len(pool.jobs) or pool.threads >= THREADS:
             pool.work.notify()
             return
         pool.threads += 1
-    threading.Thread(target=_serve, args=(pool,), name="psqlpy-background", daemon=True).start()
+    try:
+        threading.Thread(target=_serve, args=(pool,), name="psqlpy-background", daemon=True).start()
+    except RuntimeError:
+        # No more threads, of this process or at its end: one that exists, or the next call's, does the job.
+        with pool.lock:
+            pool.threads -= 1
 
 
 def _serve(pool: _Pool) -> None:

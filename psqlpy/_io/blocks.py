@@ -76,7 +76,9 @@ class SyncConnectionBlock:
 class AsyncTransactionBlock(_AsyncBlock):
     __slots__ = ()
 
-    _awaited = "a transaction can't be awaited: use `async with connection.transaction()`, or `await` its begin()"
+    _awaited = (
+        "a transaction can't be awaited: use `async with connection.transaction()`, or `await` its begin()"
+    )
 
 
 class SyncTransactionBlock:

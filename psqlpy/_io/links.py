@@ -46,7 +46,9 @@ _sessions: WeakSet[Session] = WeakSet()
 def _disown() -> None:
     """In a forked child: its parent goes on using these connections, so that a word from here would confuse both."""
     for session in list(_sessions):
-        session.lost("it belongs to the parent process: what was acquired before a fork can't be used after it")
+        session.lost(
+            "it belongs to the parent process: what was acquired before a fork can't be used after it"
+        )
 
 
 if hasattr(os, "register_at_fork"):
@@ -213,6 +215,22 @@ class AsyncLink(_Link):
         await returned.wait(None)
         _check_cancel(failures[0])
 
+    def forget_callers(self) -> bool:
+        """Let go of those who wait under an event loop that was closed: nobody will resume them. True: there were some.
+
+        They refer to the pool, and the pool, through their requests, to them: without this they would never go.
+        """
+        driver = self.driver
+        if not isinstance(driver, AsyncioDriver) or not driver.loop.is_closed():
+            return False
+        session = self.session
+        waiting = [
+            request for request in (*session.flights, *session.retries, *session.queue) if request.wake
+        ]
+        for request in waiting:
+            request.wake = None
+        return bool(waiting)
+
     def is_stranded(self) -> bool:
         """Whether it waits for a cancelled request under an event loop that doesn't run any more."""
         return self.driver is not None and not self.driver.is_alive
@@ -306,6 +324,9 @@ class SyncLink(_Link):
                 return
             canceller = session.pgconn.canceller()
         _check_cancel(canceller.run())
+
+    def forget_callers(self) -> bool:
+        return False
 
     def is_stranded(self) -> bool:
         return False

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from asyncio import Future
 from sys import modules
 from typing import Any
+from weakref import WeakSet
 
 from psqlpy._io.notebook import keep_interruptible
 from psqlpy._io.running import running_loop
 
-Lock = threading.Lock
-"""Guards the pool's policy; held for a few instructions, never while waiting."""
+_locks: WeakSet[Any] = WeakSet()
+
+
+def Lock() -> threading.Lock:
+    """Make a lock, to be held for a few instructions and never while waiting, that is free in a forked child.
+
+    The thread that held it at the fork isn't there.
+    """
+    lock = threading.Lock()
+    _locks.add(lock)
+    return lock
+
+
+def _free_locks() -> None:
+    for lock in list(_locks):
+        lock._at_fork_reinit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_locks)
 
 monotonic = time.monotonic
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from psqlpy._io.cancel import THREAD_DRAIN_BUDGET, Cancellation
+from psqlpy._io.primitives import Lock
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
@@ -40,7 +41,7 @@ class ThreadDriver:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.on_settled: Callable[[], None] | None = None
         # The request whose caller reads for all.
         self._reader: Request | None = None

@@ -1,8 +1,7 @@
 """What a statement's text tells about how it must be sent and what it may leave behind; no parser.
 
-Every answer errs on the side that costs time rather than correctness: an unknown function or a construct that
-isn't recognised counts as leaving state behind. What a text can't tell (a view or an operator that calls a
-function which sets something) isn't seen here.
+Every answer errs on the side that costs time rather than correctness: a construct that isn't recognised counts as
+leaving state behind.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ class StatementTraits:
         "leaves_state",
         "may_control_transaction",
         "multiple",
+        "only_reads",
         "transaction_control",
     )
 
@@ -67,11 +67,14 @@ class StatementTraits:
             or words[:3] == ["DEALLOCATE", "PREPARE", "ALL"]
             or drops_later
         )
-        #: False only if nothing of it stays in the session, apart from an open transaction: no setting, lock,
-        #: temporary table, channel, sequence value, cursor or prepared statement.
-        self.leaves_state: bool = not self.is_empty and (
-            self.multiple or not complete or _leaves_state(self.keyword, tokens)
-        )
+        known = complete and not self.multiple
+        #: False only if nothing of it can stay in the session, apart from an open transaction: no setting, lock,
+        #: temporary table, channel, sequence value, cursor or prepared statement. Any relation may be a view, any
+        #: function, operator or cast a user's, and those may do anything: only texts without them leave nothing.
+        self.leaves_state: bool = not self.is_empty and not (known and _is_plain(self.keyword, tokens))
+        #: Reads, and calls nothing but built-in functions that do no more; as far as a text can tell, which doesn't
+        #: show what a view or an operator calls.
+        self.only_reads: bool = not self.is_empty and known and not _may_act(self.keyword, tokens)
 
     def __repr__(self) -> str:
         return f"StatementTraits({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
@@ -233,7 +236,23 @@ _WRITES = frozenset(("DELETE", "INSERT", "INTO", "MERGE", "OPERATOR", "UPDATE"))
 _LOCKS = frozenset(("KEY", "NO", "SHARE", "UPDATE"))
 
 
-def _leaves_state(keyword: str, tokens: list[str]) -> bool:
+# Literals, numbers, parameters and what may stand between them.
+_PLAIN = frozenset(("SELECT", "VALUES", "AS", "NULL", "TRUE", "FALSE", ",", "(", ")", "'", "0", "$"))
+
+
+def _is_plain(keyword: str, tokens: list[str]) -> bool:
+    """Tell whether a statement only shows a setting, or values that it brings along, perhaps under other names."""
+    if keyword == "SHOW":
+        return True
+    previous = ""
+    for token in tokens:
+        if token not in _PLAIN and previous != "AS":
+            return False
+        previous = token
+    return keyword in ("SELECT", "VALUES")
+
+
+def _may_act(keyword: str, tokens: list[str]) -> bool:
     if keyword not in _READS:
         return True
     opened_by: list[str] = []  # the two tokens before each open parenthesis

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COMMAND_OK = int(ExecStatus.COMMAND_OK)
 TUPLES_OK = int(ExecStatus.TUPLES_OK)
+BAD_RESPONSE = int(ExecStatus.BAD_RESPONSE)
 FATAL_ERROR = int(ExecStatus.FATAL_ERROR)
 PIPELINE_ABORTED = int(ExecStatus.PIPELINE_ABORTED)
 
@@ -196,7 +197,7 @@ class Query(Request):
             session.retry_when_quiet(self)
             return False
         if session.flights:
-            if statement.traits.leaves_state:
+            if not statement.traits.only_reads:
                 # It would be executed behind statements that were submitted after it.
                 if outdated:
                     session.statements.invalidate(statement)

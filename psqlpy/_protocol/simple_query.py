@@ -21,7 +21,9 @@ def encode_query(query: str) -> bytes:
     if not isinstance(query, str):
         raise exceptions.ParameterTypeError(f"the query must be a str, not {type(query).__name__}")
     if "\0" in query:
-        raise exceptions.ParameterValueError("the query contains a NUL character, which PostgreSQL can't store")
+        raise exceptions.ParameterValueError(
+            "the query contains a NUL character, which PostgreSQL can't store"
+        )
     try:
         return query.encode()
     except UnicodeEncodeError:

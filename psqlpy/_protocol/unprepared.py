@@ -180,7 +180,7 @@ class Unprepared(Request):
             and self.traits.can_retry_after_heal
             and may_be_outdated(failure)
             # It would be executed behind statements that were submitted after it.
-            and not (self.traits.leaves_state and session.flights)
+            and (self.traits.only_reads or not session.flights)
         )
 
     def _start_over(self, session: Session, failure: Fields) -> None:

@@ -32,13 +32,23 @@ class Connection(SyncConnectionBlock, Executor):
     nobody refers to any more goes back to its pool.
     """
 
-    __slots__ = ("__weakref__", "_abandoned", "_begin", "_link", "_pool", "_returned", "open_transactions")
+    __slots__ = (
+        "__weakref__",
+        "_abandoned",
+        "_begin",
+        "_entering",
+        "_link",
+        "_pool",
+        "_returned",
+        "open_transactions",
+    )
 
     def __init__(self, pool: ConnectionPool, link: SyncLink | None) -> None:
         # None once the connection is returned: a handle that is still around, as in a notebook, keeps no pool alive.
         self._pool: ConnectionPool | None = pool
         self._link = link
         self._returned = False
+        self._entering = False
         # A BEGIN that travels with the next statement.
         self._begin: bytes | None = None
         # What rolls back transactions that nobody refers to any more, to be sent before anything else.
@@ -51,7 +61,15 @@ class Connection(SyncConnectionBlock, Executor):
     def __enter__(self) -> Connection:
         pool = self._pool
         if self._link is None and pool is not None:
-            self._link = pool.take_link(deadline_after(pool.timeout))
+            if self._entering:
+                raise exceptions.InterfaceError(
+                    "connection is being acquired elsewhere: call pool.acquire() once for every block"
+                )
+            self._entering = True
+            try:
+                self._link = pool.take_link(deadline_after(pool.timeout))
+            finally:
+                self._entering = False
         return self
 
     def __exit__(

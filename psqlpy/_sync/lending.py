@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from gc import collect
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry
@@ -71,6 +72,7 @@ class Lending:
                     wake = SyncWake()
                     ticket.wake = wake.set
             if wake is not None:
+                self._free_orphans()
                 if self._dropped:
                     # Dropped while the lock was held, by a garbage collection in this very thread for example.
                     self._collect()
@@ -101,6 +103,14 @@ class Lending:
             if ticket is not None:
                 self._forgo(ticket, touched=touched)
             raise
+
+    def _free_orphans(self) -> None:
+        """Let go of calls whose loop was closed while they waited, so that their connections come back."""
+        with self._lock:
+            held = self._policy.held()
+        if sum(link.forget_callers() for link in held):
+            # They are in cycles of their own: a task and what it waits for.
+            collect()
 
     def _wait(self, wake: SyncWake, ticket: Ticket[SyncLink], deadline: float | None) -> None:
         began = monotonic()

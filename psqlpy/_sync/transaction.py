@@ -58,9 +58,9 @@ class Transaction(SyncTransactionBlock, Executor):
     def begin(self, *, timeout: float | None = None) -> None:
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
-        deadline = connection.deadline(timeout)
         opening = Commands((self._opening(),), exceptions.TransactionBeginError)
         try:
+            deadline = connection.deadline(timeout)
             connection.begin_now(deadline)
             connection.link.run(opening, deadline)
         except BaseException:

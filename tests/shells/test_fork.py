@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from psqlpy import exceptions, sync
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
@@ -173,3 +176,19 @@ def test_fork_of_a_running_event_loop(dsn: str) -> None:
 def test_fork_between_two_runs_of_trio(dsn: str) -> None:
     pytest.importorskip("trio")
     run_program(_TRIO, dsn)
+
+
+def test_a_child_is_not_stopped_by_a_lock_that_another_thread_held(dsn: str) -> None:
+    """A cancel request's thread holds locks at moments that nobody chooses: fork at many of them."""
+    with sync.ConnectionPool(dsn) as pool:
+        for _ in range(20):
+            with pytest.raises(exceptions.QueryTimeoutError):
+                pool.execute("SELECT pg_sleep(10)", timeout=0.02)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)
+                try:
+                    os._exit(0 if pool.fetch_val("SELECT 10") == 10 else 1)
+                finally:
+                    os._exit(2)
+            assert os.waitpid(child, 0)[1] == 0

@@ -7,6 +7,7 @@ import time
 from functools import partial
 
 from psqlpy import ConnectionPool, exceptions
+from tests.concurrency import async_wait_until
 from tests.shells.running import run_uvloop
 
 STATEMENTS = 40
@@ -22,8 +23,12 @@ async def lose(dsn: str) -> list[object]:
             asyncio.ensure_future(connection.fetch("SELECT pg_sleep(20)", timeout=15))
             for _ in range(STATEMENTS)
         ]
-        while not await pool.fetch_val("SELECT count(*) FROM pg_locks WHERE pid = $1", [pid]):
-            await asyncio.sleep(0.01)
+
+        async def one_runs() -> bool:
+            runs: bool = await pool.fetch_val("SELECT count(*) > 0 FROM pg_locks WHERE pid = $1", [pid])
+            return runs
+
+        await async_wait_until(one_runs)
         assert await pool.fetch_val("SELECT pg_terminate_backend($1)", [pid])
         return list(await asyncio.gather(*waiting, return_exceptions=True))
 

@@ -250,12 +250,49 @@ LEAVING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("query", HARMLESS)
+PLAIN = [
+    "SELECT 1",
+    "select 1, 'a', null, true as b, $1 AS \"c\"",
+    "VALUES (1, 'x'), ($1, NULL)",
+    "(SELECT 1)",
+    "SELECT",
+    "SHOW TimeZone",
+]
+# Each of these may run a function of the user's.
+NOT_PLAIN = [
+    "SELECT * FROM a_view",
+    "TABLE a_view",
+    "SELECT 5::a_domain",
+    "SELECT CAST(5 AS a_domain)",
+    "SELECT a_domain '5'",
+    "SELECT 1 + 2",
+    "SELECT - 1",
+    "SELECT 1 ||| 2",
+    "SELECT lower('an overload')",
+    "SELECT t.a_function FROM t AS t",
+    "SELECT a_column",
+    "SELECT CURRENT_USER",
+    "VALUES (area(1))",
+    "WITH x AS (SELECT 1) SELECT 2",
+]
+
+
+@pytest.mark.parametrize("query", PLAIN)
 def test_leaves_nothing(query: str) -> None:
     assert not classify(query).leaves_state
 
 
+@pytest.mark.parametrize("query", HARMLESS)
+def test_only_reads(query: str) -> None:
+    assert classify(query).only_reads
+
+
 @pytest.mark.parametrize("query", LEAVING)
+def test_may_do_more_than_read(query: str) -> None:
+    assert not classify(query).only_reads
+
+
+@pytest.mark.parametrize("query", [*LEAVING, *NOT_PLAIN])
 def test_may_leave_something(query: str) -> None:
     assert classify(query).leaves_state
 
@@ -265,7 +302,9 @@ def test_may_leave_something(query: str) -> None:
     st.sampled_from([" ", "\n", "/* ) */", "--x\n"]),
 )
 def test_nothing_hides_in_white_space(query: str, space: str) -> None:
-    assert classify(f"{space}{query.replace(' ', space)}{space}").leaves_state
+    traits = classify(f"{space}{query.replace(' ', space)}{space}")
+    assert traits.leaves_state
+    assert not traits.only_reads
 
 
 def test_no_function_that_acts_is_harmless() -> None:
