@@ -26,7 +26,8 @@ def taking(seconds: float) -> Iterator[None]:
     """Assert how long the block takes."""
     begun = time.monotonic()
     yield
-    assert seconds <= time.monotonic() - begun <= seconds + SLACK
+    # A loop whose clock stands still during an iteration, as uvloop's does, is a little early.
+    assert seconds - 0.01 <= time.monotonic() - begun <= seconds + SLACK
 
 
 @pytest.fixture

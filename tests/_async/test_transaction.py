@@ -736,7 +736,7 @@ async def test_unreferenced_in_a_cycle(conn: Connection, pool: ConnectionPool, t
     before = gc.get_threshold()
     gc.set_threshold(1)
     try:
-        for _ in range(20):
+        for _ in range(6):
             transaction = conn.transaction()
             await transaction.begin()
             await transaction.execute(f"INSERT INTO {table} VALUES (1)")

@@ -171,6 +171,8 @@ async def test_ten_dead_idle_connections(
         if terminated:
             observer.value("SELECT count(pg_terminate_backend(pid)) FROM unnest(%s::int[]) AS pid", [pids])
             observer.await_gone(pids)
+            # What they said last has gone through the proxy too.
+            await async_wait_until(lambda: proxy.open_count == 0)
         else:
             proxy.reset_all()
         begun = time.monotonic()

@@ -42,7 +42,7 @@ def run(directory: Path, tests: str, **environment: str) -> tuple[int, str]:
     )
     (directory / "conftest.py").write_text("pytest_plugins = ['tests.reporting']\n", encoding="utf-8")
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PSQLPY_")}
-    variables |= {"PYTHONPATH": str(ROOT), **environment}
+    variables |= {"PYTHONPATH": str(ROOT), "PSQLPY_TEST_PROCESSES": "0", **environment}
     options = ["-p", "no:asyncio", "-p", "no:trio", "-p", "no:cacheprovider"]
     command = [
         sys.executable,
