@@ -26,7 +26,7 @@ def taking(seconds: float) -> Iterator[None]:
     """Assert how long the block takes."""
     begun = time.monotonic()
     yield
-    # A loop whose clock stands still during an iteration, as uvloop's does, is a little early.
+    # Where the clock stands still while callbacks run, timers are a little early.
     assert seconds - 0.01 <= time.monotonic() - begun <= seconds + SLACK
 
 

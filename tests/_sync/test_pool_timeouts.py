@@ -28,7 +28,8 @@ def taking(seconds: float) -> Iterator[None]:
     """Assert how long the block takes."""
     begun = time.monotonic()
     yield
-    assert seconds <= time.monotonic() - begun <= seconds + SLACK
+    # Where the clock stands still while callbacks run, timers are a little early.
+    assert seconds - 0.01 <= time.monotonic() - begun <= seconds + SLACK
 
 
 @pytest.fixture

@@ -730,7 +730,7 @@ def test_unreferenced_in_a_cycle(conn: Connection, pool: ConnectionPool, table: 
     before = gc.get_threshold()
     gc.set_threshold(1)
     try:
-        for _ in range(20):
+        for _ in range(6):
             transaction = conn.transaction()
             transaction.begin()
             transaction.execute(f"INSERT INTO {table} VALUES (1)")

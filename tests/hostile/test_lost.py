@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from psqlpy import Connection, ConnectionPool, exceptions, sync
+from psqlpy._pq.connection import look
 from tests.concurrency import async_wait_until
 from tests.hostile.proxy import Proxy
 from tests.shells.observing import Observer
@@ -166,13 +167,16 @@ async def test_ten_dead_idle_connections(
     async with ConnectionPool(proxied_dsn, max_db_pool_size=10) as pool:
         held = [await pool.connection() for _ in range(10)]
         pids = [connection.backend_pid for connection in held]
+        sockets = [connection.link.session.fd for connection in held]
         for connection in held:
             connection.close()
+        # The answers to what cleans them are in.
+        await pool.fetch_val("SELECT 1")
         if terminated:
             observer.value("SELECT count(pg_terminate_backend(pid)) FROM unnest(%s::int[]) AS pid", [pids])
             observer.await_gone(pids)
             # What they said last has gone through the proxy too.
-            await async_wait_until(lambda: proxy.open_count == 0)
+            await async_wait_until(lambda: all(look(fd) for fd in sockets))
         else:
             proxy.reset_all()
         begun = time.monotonic()
