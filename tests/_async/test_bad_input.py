@@ -1,4 +1,7 @@
-"""What bad input gets: a clear error, nothing executed, and the connection usable."""
+"""What bad input gets: a clear error, nothing executed, and the connection usable.
+
+Long, since every kind of bad input meets everything that executes, prepared and not.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The prepared statements of a connection: how many there are, and how they outlive changes on the server."""
+"""The prepared statements of a connection: how many there are, and how they outlive changes on the server.
+
+Long, since each change on the server meets statements in and outside of transactions, alone and in company.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Several callers on one connection at once: each gets its own answer, in the order of the calls.
 
 Cancelled callers and timeouts are in tests/shells.
+
+Long, since its callers stand in a line that is made here.
 """
 
 from __future__ import annotations

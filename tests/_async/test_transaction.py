@@ -1,4 +1,7 @@
-"""Transactions: their states, nesting, savepoints, isolation, and what becomes of them when something goes wrong."""
+"""Transactions: their states, nesting, savepoints, isolation, and what becomes of them when something goes wrong.
+
+Long, since one state machine is tested from all sides: block, begin and commit, nesting, savepoints, loss.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""prepared=False: nothing is left on the server, and the statement does what it does prepared."""
+"""prepared=False: nothing is left on the server, and the statement does what it does prepared.
+
+Long, since all that is tested of prepared statements has its counterpart here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cancelling under asyncio, uvloop and trio: the caller leaves at once, the server stops, the connection is good."""
+"""Cancelling under asyncio, uvloop and trio: the caller leaves at once, the server stops, the connection is good.
+
+Long, since every call that can be cancelled is, on the same few fixtures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the text of a statement tells."""
+"""What the text of a statement tells.
+
+Long, since it is tables of statements.
+"""
 
 from __future__ import annotations
 

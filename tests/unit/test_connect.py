@@ -1,4 +1,7 @@
-"""connect: the generator over scripted PGconns with a made-up clock, and over libpq against servers of a few lines."""
+"""connect: the generator over scripted PGconns with a made-up clock, and over libpq against servers of a few lines.
+
+Long, since the scripted connections that it is driven with are made here.
+"""
 
 from __future__ import annotations
 

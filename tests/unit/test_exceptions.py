@@ -1,4 +1,7 @@
-"""The tree of exceptions, the leaf class of each SQLSTATE, and server errors made of both."""
+"""The tree of exceptions, the leaf class of each SQLSTATE, and server errors made of both.
+
+Long, since it is tables of classes.
+"""
 
 from __future__ import annotations
 
