@@ -21,7 +21,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="psqlpy-tests-") as directory:
         running = Path(directory, "running-test")
         environment = {**os.environ, "PSQLPY_RUNNING_TEST": str(running), "PYTHONFAULTHANDLER": "1"}
-        processes = os.environ.get("PSQLPY_TEST_PROCESSES", str(max(2, os.cpu_count() or 2)))
+        processes = os.environ.get("PSQLPY_TEST_PROCESSES", str((os.cpu_count() or 1) + 1))
         command = [sys.executable, "-m", "pytest", "-n", processes, "--dist", "loadfile", *sys.argv[1:]]
         with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:
             while True:
