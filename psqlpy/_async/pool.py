@@ -163,8 +163,9 @@ class ConnectionPool(Lending, AsyncPoolBlock):
 
         None waits for as long as it takes. Whoever uses a connection that is cut gets ConnectionLostError.
         """
+        # Checked as any other, but for 0: cut at once.
+        deadline = monotonic() if timeout == 0 else deadline_after(timeout)
         self.close()
-        deadline = deadline_after(timeout)
         while self._policy.size:
             left = _CLOSE_POLL if deadline is None else deadline - monotonic()
             if left <= 0:

@@ -12,7 +12,7 @@ def query_timeout(began: float, request: Request) -> exceptions.QueryTimeoutErro
     """A request didn't end in time: says how long was waited, for what, and whether it may have had an effect."""
     waited = time.monotonic() - began
     if request.written:
-        doing = "for the answer of the server, which was asked to cancel the statement"
+        doing = "for the server's answer; it was asked to cancel the statement"
     else:
         doing = "before the statement could be executed; it was not"
     error = exceptions.QueryTimeoutError(f"timeout: waited {waited:.3f} s {doing}")

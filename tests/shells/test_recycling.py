@@ -37,10 +37,10 @@ async def test_fast_keeps_prepared_statements_and_skips_what_is_not_needed(
 ) -> None:
     async with ConnectionPool(dsn, max_db_pool_size=1, conn_recycling_method="fast") as pool:
         pid = await pool.fetch_val("SELECT pg_backend_pid()")
-        await pool.fetch_val("SELECT $1::int4 + 1", [1])
+        await pool.fetch_val("SELECT $1 AS n", [1])
         await anyio.sleep(0.05)
-        assert last_statement(observer, pid) == "SELECT $1::int4 + 1"
-        prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $1::int4 + 1'"
+        assert last_statement(observer, pid) == "SELECT $1 AS n"
+        prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $1 AS n'"
         assert await pool.fetch_val(prepared) == 1
         await pool.execute("SET work_mem = '1MB'")
         assert await pool.fetch_val(prepared) == 1

@@ -180,7 +180,7 @@ async def test_the_error(pool: ConnectionPool) -> None:
     error = caught[0]
     assert {TimeoutError, exceptions.OperationalError} < set(type(error).__mro__)
     assert str(error).startswith("timeout: waited 0.2") and "the server's answer" in str(error)
-    assert "cancelled" in str(error)
+    assert "asked to cancel" in str(error)
     assert error.may_have_committed and not error.safe_to_retry
 
 
