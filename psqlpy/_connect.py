@@ -22,7 +22,7 @@ class ConnectingPool(ConnectionPool):
         super().__init__(*args, **kwargs)
         self._arguments = (args, kwargs)
 
-    def __await__(self) -> Generator[Any, Any, Connection]:  # type: ignore[override]
+    def __await__(self) -> Generator[Any, Any, Connection]:  # type: ignore[override]  # a pool's own refuses
         return self._connect_alone().__await__()
 
     async def _connect_alone(self) -> Connection:
@@ -43,6 +43,7 @@ def like(pool: Callable[P, object], made: Callable[..., Made], name: str, doc: s
     make.__name__ = make.__qualname__ = name
     make.__doc__ = doc
     make.__module__ = "psqlpy"
+    # For help() and editors; functions have no declared attribute of that name.
     make.__signature__ = inspect.signature(pool)  # type: ignore[attr-defined]
     return make
 

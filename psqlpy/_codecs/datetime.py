@@ -38,6 +38,7 @@ _time_bytes = Struct(">q").pack
 
 
 def _aware(state: bytes) -> datetime:
+    # The constructor that pickle uses, which typeshed doesn't declare.
     return datetime(state, _UTC)  # type: ignore[arg-type, call-arg]
 
 

@@ -122,7 +122,7 @@ class ParameterPlan:
             yield len(packed), b"".join(packed)
 
     def _encode_carefully(self, parameters: Sequence[Any]) -> Iterator[bytes]:
-        for index, (codec, value) in enumerate(zip(self._codecs, parameters)):  # noqa: B905
+        for index, (codec, value) in enumerate(zip(self._codecs, parameters)):  # noqa: B905  (encode checked it)
             try:
                 yield pack(*dump(codec, value, self._registry))
             except Unfit as error:

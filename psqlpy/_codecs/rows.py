@@ -190,7 +190,7 @@ class ResultPlan:
             return self._make_dicts
         self._used = row_count > 0
         names = self.names
-        return lambda rows: [dict(zip(names, row)) for row in rows]  # noqa: B905
+        return lambda rows: [dict(zip(names, row)) for row in rows]  # noqa: B905  (as long as one another)
 
     def _error(self, row: int, column: int, reason: str) -> DataError:
         error = DataError(

@@ -93,6 +93,7 @@ class AsyncPoolBlock(_AsyncBlock):
     _awaited = "a pool can't be awaited: use `await pool.connection()`; `await psqlpy.connect(...)` is one connection"
 
     def close(self) -> None:
+        """What the pool does; declared here for the plain block."""
         raise NotImplementedError
 
     def __enter__(self: T) -> T:

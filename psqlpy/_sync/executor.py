@@ -42,7 +42,7 @@ class Executor:
     _family: type[exceptions.Error] = exceptions.ConnectionExecuteError
 
     def _lease(self) -> Connection:
-        """The connection to use now; raises if there is none, or not any more."""
+        """The connection to use now; raises if there is none, or not any more. Each kind has its own."""
         raise NotImplementedError
 
     def execute(
