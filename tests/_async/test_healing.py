@@ -116,7 +116,8 @@ async def test_number_of_statements_is_bounded_in_transactions(conn: Connection)
                 group.start(conn.execute, text)
         if await conn.in_transaction():
             await conn.execute("ROLLBACK")
-    assert await count_ours(conn) <= DEFAULT_CAPACITY + 1
+    # In whichever order the last round ran, no more than its five statements may still have one to close each.
+    assert await count_ours(conn) <= DEFAULT_CAPACITY + 5
     await ensure_usable(conn)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ async def test_timeout_covers_the_wait_for_a_connection(pool: ConnectionPool) ->
     async with pool.acquire():
         with (
             taking(0.2),
-            pytest.raises(exceptions.QueryTimeoutError, match="timeout: waited 0.2") as caught,
+            pytest.raises(exceptions.QueryTimeoutError, match=r"timeout: waited 0\.(19|2)") as caught,
         ):
             await pool.execute("SELECT 1", timeout=0.2)
         assert isinstance(caught.value, TimeoutError)
@@ -138,7 +139,7 @@ async def test_acquire_timeout_bounds_the_wait_for_a_connection(dsn: str) -> Non
                     await call()
                 assert isinstance(caught.value, exceptions.BaseConnectionPoolError)
                 assert isinstance(caught.value, TimeoutError)
-                assert "acquire_timeout: waited 0.2" in str(caught.value)
+                assert re.search(r"acquire_timeout: waited 0\.(19|2)", str(caught.value))
                 assert "1 connections" in str(caught.value)
             with taking(0.2), pytest.raises(exceptions.PoolTimeoutError):
                 async with pool.acquire():

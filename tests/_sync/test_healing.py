@@ -118,7 +118,8 @@ def test_number_of_statements_is_bounded_in_transactions(conn: Connection) -> No
                 group.start(conn.execute, text)
         if conn.in_transaction():
             conn.execute("ROLLBACK")
-    assert count_ours(conn) <= DEFAULT_CAPACITY + 1
+    # In whichever order the last round ran, no more than its five statements may still have one to close each.
+    assert count_ours(conn) <= DEFAULT_CAPACITY + 5
     ensure_usable(conn)
 
 

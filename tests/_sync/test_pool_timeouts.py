@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ def test_timeout_covers_the_wait_for_a_connection(pool: ConnectionPool) -> None:
     with pool.acquire():
         with (
             taking(0.2),
-            pytest.raises(exceptions.QueryTimeoutError, match="timeout: waited 0.2") as caught,
+            pytest.raises(exceptions.QueryTimeoutError, match=r"timeout: waited 0\.(19|2)") as caught,
         ):
             pool.execute("SELECT 1", timeout=0.2)
         assert isinstance(caught.value, TimeoutError)
@@ -140,7 +141,7 @@ def test_acquire_timeout_bounds_the_wait_for_a_connection(dsn: str) -> None:
                     call()
                 assert isinstance(caught.value, exceptions.BaseConnectionPoolError)
                 assert isinstance(caught.value, TimeoutError)
-                assert "acquire_timeout: waited 0.2" in str(caught.value)
+                assert re.search(r"acquire_timeout: waited 0\.(19|2)", str(caught.value))
                 assert "1 connections" in str(caught.value)
             with taking(0.2), pytest.raises(exceptions.PoolTimeoutError):
                 with pool.acquire():
