@@ -241,6 +241,9 @@ class SingleQueryResult(_Rows):
         """Return the row as a dict, or as a tuple; parameters as those of QueryResult.result."""
         if as_tuple:
             return self._tuples(self._row, self._row + 1, custom_decoders)[0]
+        if custom_decoders is None and self._plan.names:
+            # Written out, since a row is what most queries return.
+            return self._plan.row_dict(self._result, self._row)
         return self._dict(custom_decoders)
 
     def record(self) -> Record:

@@ -179,6 +179,22 @@ class Connection(AsyncConnectionBlock, Executor):
         """Let a BEGIN travel with the next statement."""
         self._begin = begin
 
+    def depart(self, timeout: float | None) -> tuple[AsyncLink, float | None, tuple[bytes, ...]]:
+        """What a statement travels on, until when at most, and what has to travel in front of it."""
+        link, pool = self._link, self._pool
+        if link is None or pool is None:
+            raise self._closed_error()
+        if self._abandoned:
+            self._roll_back_abandoned()
+        if timeout is None:
+            timeout = pool.timeout
+        deadline = None if timeout is None else deadline_after(timeout)
+        begin = self._begin
+        if begin is None:
+            return link, deadline, ()
+        self._begin = None
+        return link, deadline, (begin,)
+
     def take_begin(self) -> tuple[bytes, ...]:
         """What has to travel in front of the statement that is executed now."""
         begin = self._begin

@@ -6,6 +6,7 @@ What is known about a particular type is in its family's file; which codec a sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from struct import Struct
 from typing import Any
 
@@ -134,8 +135,7 @@ def pack_text_item(value: str) -> bytes:
 def item_packer(format: str) -> Callable[[Any], bytes]:
     """Make the packer of numbers as elements of arrays. `format` is one letter of struct's."""
     size = Struct(">" + format).size
-    pack_both = Struct(">i" + format).pack
-    return lambda value: pack_both(size, value)
+    return partial(Struct(">i" + format).pack, size)
 
 
 def packer(format: str) -> Callable[[Any], bytes]:
@@ -143,5 +143,4 @@ def packer(format: str) -> Callable[[Any], bytes]:
     body = Struct(">" + format)
     whole = Struct(f">8s{format}x")
     head = _pack_head(body.size, BINARY)
-    pack_whole = whole.pack
-    return lambda value: pack_whole(head, value)
+    return partial(whole.pack, head)

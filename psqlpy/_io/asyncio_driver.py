@@ -22,7 +22,7 @@ from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.session import Session
+from psqlpy._protocol.session import CLOSED, Session
 
 _READ = 1
 _WRITE = 2
@@ -52,9 +52,23 @@ def _wake(future: Future[None]) -> None:
 
 
 def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
+    """The reader's and the writer's callback. A function, not a method: the loop must not keep the driver alive."""
     driver = reference()
-    if driver is not None:
-        driver.on_ready(ready)
+    if driver is None:
+        return
+    session = driver.session
+    try:
+        session.pump(ready)
+    except BaseException:
+        # The session has failed everything in it.
+        driver.end()
+        raise
+    if session.wants_write != driver.is_writing or session.has_more or driver.cancellations:
+        driver.follow()
+    if session.state is CLOSED:
+        driver.end()
+    elif driver.on_settled is not None:
+        driver.tell_settled()
 
 
 class AsyncioDriver:
@@ -64,8 +78,9 @@ class AsyncioDriver:
         "__weakref__",
         "_fd",
         "_looked_after",
-        "_writing",
+        "_reference",
         "cancellations",
+        "is_writing",
         "loop",
         "on_settled",
         "session",
@@ -78,10 +93,11 @@ class AsyncioDriver:
         # Called once, when nobody waits for anything here any more, or the session is closed.
         self.on_settled: Callable[[], None] | None = None
         self._fd = session.fd
-        self._writing = False
+        self.is_writing = False
         # Whether somebody will look for a reset connection; where the loop tells, nobody need.
         self._looked_after = not _forgets_reset_sockets(loop)
-        loop.add_reader(self._fd, _on_ready, weakref.ref(self), _READ)
+        self._reference = weakref.ref(self)
+        loop.add_reader(self._fd, _on_ready, self._reference, _READ)
 
     def __del__(self) -> None:
         if self._fd < 0:
@@ -91,7 +107,7 @@ class AsyncioDriver:
             return
         # The loop runs in another thread: it lets go itself. The descriptor is the session's, which lives until then.
         try:
-            self.loop.call_soon_threadsafe(_let_go, self.loop, self._fd, self._writing, self.session)
+            self.loop.call_soon_threadsafe(_let_go, self.loop, self._fd, self.is_writing, self.session)
         except RuntimeError:
             # Closed this moment, and everything registered with it gone.
             pass
@@ -108,15 +124,15 @@ class AsyncioDriver:
         session = self.session
         session.submit(request)
         if not request.done:
-            if session.wants_write and not self._writing:
-                self._follow()
+            if session.wants_write and not self.is_writing:
+                self.follow()
             future: Future[None] = self.loop.create_future()
             request.wake = partial(_wake, future)
             if "ipykernel" in modules:
                 keep_interruptible(self.loop, future)
             if not self._looked_after:
                 self._looked_after = True
-                self.loop.call_later(_LOOK_INTERVAL, _look, weakref.ref(self))
+                self.loop.call_later(_LOOK_INTERVAL, _look, self._reference)
             if deadline is None:
                 try:
                     await future
@@ -125,7 +141,7 @@ class AsyncioDriver:
                     raise
             else:
                 await self._run_until(request, future, deadline)
-        elif session.is_closed:
+        elif session.state is CLOSED:
             self.end()
         if request.error is not None:
             raise request.take_error()
@@ -154,35 +170,23 @@ class AsyncioDriver:
             self.on_ready(ready)
         if self._fd >= 0 and self.session.flights:
             self._looked_after = True
-            self.loop.call_later(_LOOK_INTERVAL, _look, weakref.ref(self))
+            self.loop.call_later(_LOOK_INTERVAL, _look, self._reference)
 
     def on_ready(self, ready: int) -> None:
-        """The reader's and the writer's callback."""
-        session = self.session
-        try:
-            session.pump(ready)
-        except BaseException:
-            # The session has failed everything in it.
-            self.end()
-            raise
-        if session.wants_write != self._writing or session.has_more or self.cancellations:
-            self._follow()
-        if session.is_closed:
-            self.end()
-        elif self.on_settled is not None:
-            self._tell_settled()
+        """What the loop does when the socket is ready."""
+        _on_ready(self._reference, ready)
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Wait for what the session wants now, besides input."""
         session = self.session
-        if session.wants_write != self._writing and not session.is_closed:
-            self._writing = session.wants_write
-            if self._writing:
-                self.loop.add_writer(self._fd, _on_ready, weakref.ref(self), _WRITE)
+        if session.wants_write != self.is_writing and not session.is_closed:
+            self.is_writing = session.wants_write
+            if self.is_writing:
+                self.loop.add_writer(self._fd, _on_ready, self._reference, _WRITE)
             else:
                 self.loop.remove_writer(self._fd)
         if session.has_more:
-            self.loop.call_soon(_on_ready, weakref.ref(self), 0)
+            self.loop.call_soon(_on_ready, self._reference, 0)
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
 
@@ -207,8 +211,8 @@ class AsyncioDriver:
             # Over, or another one's step has ended everything.
             return
         delay = cancellation.step(self._call_soon_threadsafe(cancellation))
-        if self.session.wants_write != self._writing:
-            self._follow()
+        if self.session.wants_write != self.is_writing:
+            self.follow()
         if cancellation.over:
             if cancellation in self.cancellations:
                 self.cancellations.remove(cancellation)
@@ -218,7 +222,7 @@ class AsyncioDriver:
             if self.session.is_closed:
                 self.end()
             else:
-                self._tell_settled()
+                self.tell_settled()
         elif timed:
             cancellation.timer = self.loop.call_later(delay, lambda: self._step(cancellation, timed=True))
 
@@ -232,7 +236,7 @@ class AsyncioDriver:
 
         return on_return
 
-    def _tell_settled(self) -> None:
+    def tell_settled(self) -> None:
         if self.on_settled is not None and (self.session.is_closed or self.session.is_settled):
             callback, self.on_settled = self.on_settled, None
             callback()
@@ -244,7 +248,7 @@ class AsyncioDriver:
         self.let_go()
         self.session.pgconn.finish()
         self.cancellations.clear()
-        self._tell_settled()
+        self.tell_settled()
 
     def let_go(self) -> None:
         """Take the session off the loop, from its thread or when it doesn't run. Nothing happens a second time."""
@@ -252,7 +256,7 @@ class AsyncioDriver:
         if fd < 0 or self.loop.is_closed() or self.session.pgconn.is_inherited:
             # A forked child shares the selector with its parent, who would wait for ever.
             return
-        writing, self._writing = self._writing, False
+        writing, self.is_writing = self.is_writing, False
         _let_go(self.loop, fd, writing, self.session)
 
 

@@ -226,7 +226,7 @@ class PGconn:
         """PQflush: 0 all sent, 1 some left, -1 failed."""
         return int(lib.PQflush(self.pointer))
 
-    def pump(self, flights: int, readable: bool) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
+    def pump(self, flights: int, readable: int) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
         """Send, read and parse without waiting: flags, and (status, result) pairs; the result is None for a Sync."""
         state = self._pump
         pointer = _pump_one(self.pointer, flights, readable, state)

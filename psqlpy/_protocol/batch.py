@@ -37,7 +37,7 @@ class Batch(Query):
     def write(self, session: Session) -> None:
         if self.failure is not None:
             self._renew(session, self.failure)
-        statement = self._find_statement(session)
+        statement = self.statement = self.statement or session.statements.get(self.text)
         if statement.state != "ready":
             self._write_prepare(session, statement)
             return

@@ -62,7 +62,9 @@ class Query(Request):
     def write(self, session: Session) -> None:
         if self.failure is not None:
             self._renew(session, self.failure)
-        statement = self.statement or self._find_statement(session)
+        statement = self.statement
+        if statement is None:
+            statement = self.statement = session.statements.get(self.text)
         if self.refusal is not None:
             self._write_question(session, statement)
             return
@@ -94,15 +96,8 @@ class Query(Request):
         else:
             session.fly(self, pgconn.execute_flight(statement.name, encoder.count, packed, self.plan.format))
 
-    def _find_statement(self, session: Session) -> Statement:
-        statement = self.statement
-        if statement is None:
-            statement = self.statement = session.statements.get(self.text)
-            if statement.state != "ready":
-                check_pipelined(self.text, statement.traits)
-        return statement
-
     def _write_prepare(self, session: Session, statement: Statement) -> None:
+        check_pipelined(self.text, statement.traits)
         self.executing = False
         self.holds_followers = True
         pgconn = session.pgconn

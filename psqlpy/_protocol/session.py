@@ -124,16 +124,14 @@ class Session:
         request.silent = True
         self.submit(request)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: Request, its_turn: bool = False) -> None:
         """Take a request: write it now or when its turn comes. A request that can't be written has failed on return."""
-        if self.gate_open and not self.queue:
-            self._write(request)
-        elif self.state is State.CLOSED:
-            request.fail(self.closed_error())
-        else:
-            self.queue.append(request)
-
-    def _write(self, request: Request) -> None:
+        if not its_turn and (self.queue or not self.gate_open):
+            if self.state is CLOSED:
+                request.fail(self.closed_error())
+            else:
+                self.queue.append(request)
+            return
         try:
             request.write(self)
         except Exception as error:
@@ -145,6 +143,10 @@ class Session:
             raise
         if request.holds_followers and not request.done:
             self.gate_open = False
+
+    def _write(self, request: Request) -> None:
+        """It is the request's turn."""
+        self.submit(request, its_turn=True)
 
     def _fail_unwritten(self, request: Request, error: Exception) -> None:
         # Nothing was sent: requests encode before they write, and a failing write closes the session.
@@ -218,28 +220,26 @@ class Session:
                 if self.dialogue is not None:
                     self.dialogue.advance(self, ready)
                     return
-                if self.state is State.CLOSED or not self._take(ready):
+                if self.state is CLOSED:
+                    return
+                flags, results = self.pgconn.pump(len(self.flights), ready & 1)
+                self.wants_write = bool(flags & WANT_WRITE)
+                for status, result in results:
+                    if result is None:
+                        self._land()
+                    elif self.flights:
+                        self.flights[0].receive(self, status, result)
+                if flags & ~WANT_WRITE:
+                    self._attend(flags)
+                if self.flights and not self.wants_write:
+                    self.flights[-1].more(self)
+                if not flags & MORE:
                     return
                 ready = 0
             self.has_more = True
         except BaseException as error:
             self._interrupted(error)
             raise
-
-    def _take(self, ready: int) -> bool:
-        """Take what one pump delivers; True if there is more."""
-        flags, results = self.pgconn.pump(len(self.flights), bool(ready & 1))
-        self.wants_write = bool(flags & WANT_WRITE)
-        for status, result in results:
-            if result is None:
-                self._land()
-            elif self.flights:
-                self.flights[0].receive(self, status, result)
-        if flags & ~WANT_WRITE:
-            self._attend(flags)
-        if self.flights and not self.wants_write:
-            self.flights[-1].more(self)
-        return bool(flags & MORE)
 
     def _attend(self, flags: int) -> None:
         """What a pump flags besides results."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from re import IGNORECASE, compile
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,8 @@ class Executor:
         PyToRustValueMappingError, with nothing executed; an error of the server is a ConnectionExecuteError and the
         class of its SQLSTATE.
         """
-        query = self._run(querystring, parameters, prepared, timeout)
+        run, query, deadline = self._depart(querystring, parameters, prepared, timeout)
+        run(query, deadline)
         return QueryResult(query.result, query.plan)
 
     def fetch(
@@ -72,7 +73,8 @@ class Executor:
         timeout: float | None = None,
     ) -> QueryResult:
         """Do what `execute` does, under the name that says so."""
-        query = self._run(querystring, parameters, prepared, timeout)
+        run, query, deadline = self._depart(querystring, parameters, prepared, timeout)
+        run(query, deadline)
         return QueryResult(query.result, query.plan)
 
     def fetch_row(
@@ -88,7 +90,8 @@ class Executor:
 
         Without a row it returns `default` if that is given, else raises NoRowsError; with more, TooManyRowsError.
         """
-        query = self._run(querystring, parameters, prepared, timeout)
+        run, query, deadline = self._depart(querystring, parameters, prepared, timeout)
+        run(query, deadline)
         result = query.result
         if result.row_count != 1:
             return self._not_one_row(result.row_count, default)
@@ -107,7 +110,8 @@ class Executor:
 
         Without a row it returns `default` if that is given, else raises NoRowsError; with more, TooManyRowsError.
         """
-        query = self._run(querystring, parameters, prepared, timeout)
+        run, query, deadline = self._depart(querystring, parameters, prepared, timeout)
+        run(query, deadline)
         result = query.result
         if result.row_count != 1:
             return self._not_one_row(result.row_count, default)
@@ -157,23 +161,23 @@ class Executor:
         for result in dialogue.value:
             _raise_failed(result, self._family, querystring)
 
-    def _run(self, querystring: str, parameters: object, prepared: bool | None, timeout: float | None) -> Any:
-        """One statement's way to the server and back: a request with `result` and `plan`."""
+    def _depart(
+        self, querystring: str, parameters: object, prepared: bool | None, timeout: float | None
+    ) -> tuple[Callable[..., Any], Any, float | None]:
+        """Make the request for one statement: what carries it to the server and back, the request, its deadline.
+
+        After the trip the request has `result` and `plan`.
+        """
         connection = self._lease()
         text, values = resolve_parameters(querystring, parameters)
         # All that may fail comes before a BEGIN is taken along.
-        deadline = connection.deadline(timeout)
-        begin = connection.take_begin()
+        link, deadline, begin = connection.depart(timeout)
         query: Query | Unprepared
         if prepared is False:
             query = Unprepared(text, classify(text), values, connection.descriptions, self._family, begin)
         else:
             query = Query(text, values, self._family, begin)
-        if begin:
-            connection.run(query, deadline)
-        else:
-            connection.link.run(query, deadline)
-        return query
+        return (connection.run if begin else link.run), query, deadline
 
     def _not_one_row(self, count: int, default: Any) -> Any:
         if count:
