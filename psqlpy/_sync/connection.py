@@ -131,6 +131,8 @@ class Connection(SyncConnectionBlock, Executor):
 
     def parameter_status(self, name: str) -> str | None:
         """A setting that the server reports by itself, such as `TimeZone`; None if it doesn't report that one."""
+        if not isinstance(name, str):
+            raise exceptions.ParameterTypeError(f"a setting's name is a str, not {type(name).__name__}")
         return self.link.session.pgconn.parameter_status(name)
 
     @property

@@ -15,7 +15,11 @@ async def test_what_it_knows_of_its_backend(conn: Connection) -> None:
     assert conn.user == await conn.fetch_val("SELECT current_user::text")
     await conn.execute("SET application_name = 'changed'")
     assert conn.parameter_status("application_name") == "changed"
-    assert conn.parameter_status("no such setting") is None
+    for name in ("no such setting", "", "\ud800"):
+        assert conn.parameter_status(name) is None
+    for no_name in (None, 5, b"TimeZone"):
+        with pytest.raises(exceptions.ParameterTypeError, match="setting's name is a str"):
+            conn.parameter_status(no_name)  # type: ignore[arg-type]
     await ensure_usable(conn)
 
 

@@ -17,7 +17,11 @@ def test_what_it_knows_of_its_backend(conn: Connection) -> None:
     assert conn.user == conn.fetch_val("SELECT current_user::text")
     conn.execute("SET application_name = 'changed'")
     assert conn.parameter_status("application_name") == "changed"
-    assert conn.parameter_status("no such setting") is None
+    for name in ("no such setting", "", "\ud800"):
+        assert conn.parameter_status(name) is None
+    for no_name in (None, 5, b"TimeZone"):
+        with pytest.raises(exceptions.ParameterTypeError, match="setting's name is a str"):
+            conn.parameter_status(no_name)  # type: ignore[arg-type]
     ensure_usable(conn)
 
 
