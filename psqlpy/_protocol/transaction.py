@@ -15,9 +15,7 @@ def start_transaction(isolation: str | None, variant: str | None, deferrable: bo
         modes.append(variant)
     if deferrable is not None:
         if not isinstance(deferrable, bool):
-            raise exceptions.ParameterTypeError(
-                f"deferrable must be True, False or None, not {deferrable!r}"
-            )
+            raise exceptions.ParameterTypeError(f"deferrable must be True, False or None, not {deferrable!r}")
         modes.append("DEFERRABLE" if deferrable else "NOT DEFERRABLE")
     return " ".join([*words, *modes]).encode()
 
