@@ -23,6 +23,30 @@ async def test_what_it_knows_of_its_backend(conn: Connection) -> None:
     await ensure_usable(conn)
 
 
+QUESTIONS = (
+    "backend_pid",
+    "server_version",
+    "conn_dbname",
+    "user",
+    "host_addrs",
+    "hosts",
+    "ports",
+    "options",
+)
+
+
+async def test_a_lost_connection_answers_no_questions(conn: Connection) -> None:
+    with pytest.raises(exceptions.ConnectionClosedError):
+        await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    for question in QUESTIONS:
+        with pytest.raises(exceptions.ConnectionClosedError, match="connection is lost"):
+            getattr(conn, question)
+    with pytest.raises(exceptions.ConnectionClosedError, match="connection is lost"):
+        conn.parameter_status("TimeZone")
+    assert repr(conn) == "<Connection closed>"
+    await ensure_closed(conn)
+
+
 @pytest.mark.parametrize("method", ["close", "back_to_pool"])
 async def test_giving_back(pool: ConnectionPool, method: str) -> None:
     conn = await pool.connection()
