@@ -19,7 +19,8 @@ _NUMERIC = re.compile(r"\d+\.\d+\.\d+\.\d+|.*:.*")
 # from 1.20 on it looks into it and takes DateStyle and IntervalStyle, but not the others, unless its
 # ignore_startup_parameters names them. An endpoint that refuses is asked again with the next, shorter list, and the
 # plan remembers which one it took. What is left out then is the server's default, which is the same value on any server
-# where nobody changed it; DateStyle and IntervalStyle are reported by the server and checked where text is decoded.
+# where nobody changed it; DateStyle is reported by the server and followed where text is decoded, intervals and bytea
+# tell by themselves.
 _SETTINGS = (
     "-c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1",
     "-c DateStyle=ISO -c IntervalStyle=postgres",

@@ -17,6 +17,7 @@ from psqlpy._protocol.commands import AskTransaction, Commands
 
 if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
+    from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.request import Request
     from psqlpy._protocol.unprepared import Descriptions
 
@@ -119,49 +120,59 @@ class Connection(AsyncConnectionBlock, Executor):
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     @property
+    def _pgconn(self) -> PGconn:
+        """What libpq knows of the connection, which is nothing any more once that was lost."""
+        session = self.link.session
+        if session.is_closed:
+            raise session.closed_error()
+        return session.pgconn
+
+    @property
     def backend_pid(self) -> int:
         """The process on the server, as in pg_stat_activity."""
-        return self.link.session.pgconn.backend_pid
+        return self._pgconn.backend_pid
 
     @property
     def server_version(self) -> int:
         """As libpq counts: 180006 is 18.6."""
-        return self.link.session.pgconn.server_version
+        return self._pgconn.server_version
 
     def parameter_status(self, name: str) -> str | None:
         """A setting that the server reports by itself, such as `TimeZone`; None if it doesn't report that one."""
-        return self.link.session.pgconn.parameter_status(name)
+        if not isinstance(name, str):
+            raise exceptions.ParameterTypeError(f"a setting's name is a str, not {type(name).__name__}")
+        return self._pgconn.parameter_status(name)
 
     @property
     def conn_dbname(self) -> str:
         """The database."""
-        return self.link.session.pgconn.db
+        return self._pgconn.db
 
     @property
     def user(self) -> str:
         """The role it logged in with."""
-        return self.link.session.pgconn.user
+        return self._pgconn.user
 
     @property
     def host_addrs(self) -> list[str]:
         """The numeric address it is connected to; empty for a Unix socket."""
-        address = self.link.session.pgconn.hostaddr
+        address = self._pgconn.hostaddr
         return [address] if address else []
 
     @property
     def hosts(self) -> list[str]:
         """The host it is connected to."""
-        return [self.link.session.pgconn.host]
+        return [self._pgconn.host]
 
     @property
     def ports(self) -> list[int]:
         """The port it is connected to."""
-        return [int(self.link.session.pgconn.port)]
+        return [int(self._pgconn.port)]
 
     @property
     def options(self) -> str:
         """The command-line options it asked the server for."""
-        return self.link.session.pgconn.options
+        return self._pgconn.options
 
     # Transactions
 

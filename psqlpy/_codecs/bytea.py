@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
@@ -12,11 +13,17 @@ if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
 
 
+_ESCAPED = re.compile(rb"\\(?:\\|([0-3][0-7]{2}))")
+
+
 def _from_text(text: str) -> bytes:
-    # The other output format never starts with \x: it doubles backslashes.
-    if not text.startswith("\\x"):
-        raise ValueError("bytea_output isn't hex: set bytea_output to hex")
-    return bytes.fromhex(text[2:])
+    # The other output format, escape, never starts with \x: it doubles backslashes.
+    if text.startswith("\\x"):
+        return bytes.fromhex(text[2:])
+    data = text.encode()
+    if not text.isascii() or b"\\" in _ESCAPED.sub(b"", data):
+        raise ValueError("the text is in neither output format of bytea")
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]) if found[1] else b"\\", data)
 
 
 def _dump(value: Any) -> Dumped:

@@ -32,6 +32,7 @@ class Codec:
     from_text: from the text format; None if the str is the value. Raises ValueError, saying what to do.
     dump: what to send for a Python value that is neither None nor a str. Raises TypeError if no
         value of that Python type fits, ValueError or OverflowError if this one doesn't.
+    dumps_str: `dump` is also for str, which for other types goes to the server as it is.
     fast: makes the packed parameter for the usual values at once, and may raise anything for others.
     pack_item: the same for one element of an array: its int32 length and its bytes in binary.
     textual: text and binary format are the same bytes.
@@ -44,6 +45,7 @@ class Codec:
         "convert_column",
         "delimiter",
         "dump",
+        "dumps_str",
         "element_kind",
         "element_oid",
         "fast",
@@ -71,6 +73,7 @@ class Codec:
         element_kind: int = 0,
         element_oid: int = 0,
         delimiter: str = ",",
+        dumps_str: bool = False,
     ) -> None:
         self.oid = oid
         self.name = name
@@ -79,6 +82,7 @@ class Codec:
         self.convert_column = convert_column
         self.from_text = from_text
         self.dump = dump
+        self.dumps_str = dumps_str
         self.fast = fast
         self.pack_item = pack_item
         self.textual = textual

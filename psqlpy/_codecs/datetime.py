@@ -28,6 +28,8 @@ _DATE = r"(\d{4,})-(\d\d)-(\d\d)"
 _TIME = r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?"
 _OFFSET = r"([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?"
 
+OUT_OF_RANGE = "the value is out of Python's range: cast the column to text to read it"
+
 _pack_date = packer("i")
 _pack_time = packer("q")
 _date_bytes = Struct(">i").pack
@@ -58,11 +60,16 @@ def _groups(pattern: str, text: str) -> tuple[str | None, ...]:
     match = _matcher(pattern)(text)
     if match is not None:
         return match.groups()
-    if text in ("infinity", "-infinity"):
-        raise ValueError("Python has no infinite value of this type: cast the column to text to read it")
     if text.endswith(" BC") and _matcher(pattern)(text[:-3]):
-        raise ValueError("the value is out of Python's range: cast the column to text to read it")
-    raise ValueError("the text isn't in ISO style: set DateStyle to ISO")
+        raise ValueError(OUT_OF_RANGE)
+    raise not_finite(text) or ValueError("the text isn't in ISO style: set DateStyle to ISO")
+
+
+def not_finite(text: str) -> ValueError | None:
+    """Why a text that isn't a date can't be read, if it is an infinite one."""
+    if text not in ("infinity", "-infinity"):
+        return None
+    return ValueError("Python has no infinite value of this type: cast the column to text to read it")
 
 
 def _fields(groups: Iterable[str | None]) -> list[int]:
@@ -75,7 +82,7 @@ def _checked(make: Callable[..., Any], *fields: Any) -> Any:
     try:
         return make(*fields)
     except (ValueError, OverflowError):
-        raise ValueError("the value is out of Python's range: cast the column to text to read it") from None
+        raise ValueError(OUT_OF_RANGE) from None
 
 
 def date_from_text(text: str) -> date:
@@ -94,10 +101,16 @@ def timestamp_from_text(text: str) -> datetime:
 
 
 def timestamptz_from_text(text: str) -> datetime:
+    # East of Greenwich Python's last hours of UTC are in the year 10000, west of it the first ones in 1 BC.
+    days = 0
+    if text.startswith("10000-01-01 "):
+        text, days = text.replace("10000-01-01", "9999-12-31"), 1
+    elif text.startswith("0001-12-31 ") and text.endswith(" BC"):
+        text, days = text.replace("0001-12-31", "0001-01-01").removesuffix(" BC"), -1
     *groups, sign, hours, minutes, seconds = _groups(f"{_DATE} {_TIME}{_OFFSET}", text)
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0), seconds=int(seconds or 0))
     local = _checked(datetime, *_fields(groups), _UTC)
-    found: datetime = _checked(local.__add__ if sign == "-" else local.__sub__, offset)
+    found: datetime = _checked(local.__add__, timedelta(days) + (offset if sign == "-" else -offset))
     return found
 
 
@@ -132,6 +145,14 @@ def _timestamp_microseconds(value: Any) -> int:
             value - (_EPOCH if value.tzinfo is None or value.utcoffset() is None else _EPOCH_UTC)
         )
     return _date_days(value) * _DAY
+
+
+def dump_date(value: Any) -> Dumped:
+    return BINARY, _date_bytes(_date_days(value))
+
+
+def dump_timestamp(value: Any) -> Dumped:
+    return BINARY, _time_bytes(_timestamp_microseconds(value))
 
 
 def _codec(

@@ -29,30 +29,62 @@ def _convert_column(column: Iterable[tuple[int, int, int]]) -> Iterable[timedelt
     return starmap(timedelta, column)
 
 
+# A text is in one of the four styles only, whatever IntervalStyle is (src/backend/utils/adt/datetime.c,
+# EncodeInterval).
+_FRACTION = r"(?:\.(?P<fraction>\d{1,6}))?"
+_CLOCK = rf"(?P<clock_sign>[+-]?)(?P<hour>\d+):(?P<minute>\d\d):(?P<second>\d\d){_FRACTION}"
+_STYLES = {
+    "postgres": (
+        r"(?=.)(?:(?P<year>[+-]?\d+) years?(?: |$))?(?:(?P<month>[+-]?\d+) mons?(?: |$))?"
+        rf"(?:(?P<day>[+-]?\d+) days?(?: |$))?(?:{_CLOCK})?"
+    ),
+    "sql_standard": (
+        r"0|(?=.)(?:(?P<year_sign>[+-]?)(?P<year>\d+)-(?P<month>\d+)(?: |$))?"
+        rf"(?:(?:(?P<day_sign>[+-]?)(?P<day>\d+) )?{_CLOCK})?"
+    ),
+    "iso_8601": (
+        r"P(?=.)(?:(?P<year>-?\d+)Y)?(?:(?P<month>-?\d+)M)?(?:(?P<day>-?\d+)D)?"
+        r"(?:T(?=.)(?:(?P<hour>-?\d+)H)?(?:(?P<minute>-?\d+)M)?"
+        rf"(?:(?P<second_sign>-?)(?P<second>\d+){_FRACTION}S)?)?"
+    ),
+    "postgres_verbose": (
+        r"@(?=.)(?: (?P<year>-?\d+) years?)?(?: (?P<month>-?\d+) mons?)?(?: (?P<day>-?\d+) days?)?"
+        r"(?: (?P<hour>-?\d+) hours?)?(?: (?P<minute>-?\d+) mins?)?"
+        rf"(?: (?P<second_sign>-?)(?P<second>\d+){_FRACTION} secs?)?(?: 0)?(?P<ago> ago)?"
+    ),
+}
+
+
 @cache
-def _pattern() -> re.Pattern[str]:
-    """IntervalStyle postgres: `1 year -2 mons +3 days -04:05:06.789`, each part of its own sign."""
-    return re.compile(
-        r"(?=.)(?:([+-]?\d+) years?(?: |$))?(?:([+-]?\d+) mons?(?: |$))?(?:([+-]?\d+) days?(?: |$))?"
-        r"(?:([+-]?)(\d{2,}):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?",
-        re.ASCII,
-    )
+def _pattern(style: str) -> re.Pattern[str]:
+    return re.compile(_STYLES[style], re.ASCII)
 
 
 def from_text(text: str) -> timedelta:
-    match = _pattern().fullmatch(text)
+    if text in ("infinity", "-infinity"):
+        raise ValueError("Python has no infinite value of this type: cast the column to text to read it")
+    match = next(filter(None, (_pattern(style).fullmatch(text) for style in _STYLES)), None)
     if match is None:
-        if text in ("infinity", "-infinity"):
-            raise ValueError("Python has no infinite value of this type: cast the column to text to read it")
-        raise ValueError("the text isn't in PostgreSQL's own style: set IntervalStyle to postgres")
-    years, months, days, sign, hours, minutes, seconds, fraction = match.groups()
-    microseconds = int((fraction or "").ljust(6, "0"))
-    microseconds += 1_000_000 * (int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0))
+        raise ValueError("the text isn't in any IntervalStyle of PostgreSQL's")
+    part = match.groupdict()
+
+    def number(name: str) -> int:
+        return int(part.get(name) or 0)
+
+    def signed(value: int, sign: str | None) -> int:
+        return -value if sign == "-" else value
+
+    months = signed(number("year") * 12 + number("month"), part.get("year_sign"))
+    day_sign = part.get("day_sign")
+    second = number("second") * 1_000_000 + int((part["fraction"] or "").ljust(6, "0"))
+    clock = 60_000_000 * (60 * number("hour") + number("minute")) + signed(second, part.get("second_sign"))
     try:
-        return timedelta(
-            days=int(years or 0) * 360 + int(months or 0) * 30 + int(days or 0),
-            microseconds=-microseconds if sign == "-" else microseconds,
+        found = timedelta(
+            days=months * 30 + signed(number("day"), day_sign),
+            # In sql_standard one sign at the beginning is everything's.
+            microseconds=signed(clock, part.get("clock_sign") or day_sign),
         )
+        return -found if part.get("ago") else found
     except OverflowError:
         raise ValueError("the value is out of Python's range: cast the column to text to read it") from None
 

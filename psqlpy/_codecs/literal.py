@@ -23,7 +23,7 @@ def literal(value: object) -> str:
     if isinstance(value, Decimal):
         return decimal_literal(value)
     if isinstance(value, datetime):
-        return f"{date.isoformat(value)} {time_literal(value.timetz())}"
+        return f"{date.isoformat(value)} {_time_of_day(value)}{_offset(value.utcoffset())}"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, time):
@@ -65,14 +65,22 @@ def decimal_literal(value: Decimal) -> str:
 
 
 def time_literal(value: time) -> str:
-    text = f"{value.hour:02}:{value.minute:02}:{value.second:02}"
-    if value.microsecond:
-        text += f".{value.microsecond:06}".rstrip("0")
     offset = value.utcoffset()
-    return text if offset is None else text + offset_literal(offset)
+    if offset is None and value.tzinfo is not None:
+        raise ValueError(
+            "its tzinfo has no offset without a date and would be lost: use value.replace(tzinfo=None)"
+        )
+    return _time_of_day(value) + _offset(offset)
 
 
-def offset_literal(offset: timedelta) -> str:
+def _time_of_day(value: time | datetime) -> str:
+    text = f"{value.hour:02}:{value.minute:02}:{value.second:02}"
+    return text + f".{value.microsecond:06}".rstrip("0") if value.microsecond else text
+
+
+def _offset(offset: timedelta | None) -> str:
+    if offset is None:
+        return ""
     seconds = offset.days * _DAY_SECONDS + offset.seconds
     sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
     text = f"{sign}{seconds // 3600:02}"

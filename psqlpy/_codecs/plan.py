@@ -32,7 +32,7 @@ def dump(codec: Codec, value: Any, registry: Registry) -> Dumped:
     """Make what is sent for any value: the codec's own conversion, and what holds for every type. Raises Unfit."""
     while value is not None:
         try:
-            if isinstance(value, str):
+            if isinstance(value, str) and not codec.dumps_str:
                 return TEXT, text_bytes(value)
             return codec.dump(value)
         except TypeError as error:

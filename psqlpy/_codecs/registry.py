@@ -19,6 +19,7 @@ from psqlpy._codecs import (
     text,
     uuid,
 )
+from psqlpy._codecs import date_style as _date_style
 from psqlpy._codecs.codec import Codec, pack_text
 from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
@@ -26,6 +27,7 @@ from psqlpy.exceptions import ParameterValueError
 
 _FAMILIES = (boolean, bytea, datetime, float, integer, interval, json, numeric, text, uuid)
 _MAX_PLANS = 1000
+_MAX_STYLES = 20
 
 Columns = tuple[tuple[str, int, int, int], ...]
 
@@ -50,6 +52,7 @@ class Registry:
         self._wrappers: dict[type, Callable[[Any, int], Any]] = {}
         self._result_plans: dict[tuple[Columns, int | None], ResultPlan] = {}
         self._parameter_plans: dict[tuple[int, ...], ParameterPlan] = {}
+        self._styled: dict[tuple[str, str], Registry] = {}
         if uuid_as_object is not None:
             uuid.register(self, uuid_as_object)
         if json_loads is not None or json_dumps is not None:
@@ -120,6 +123,17 @@ class Registry:
                 table_format,
             )
         return plan
+
+    def in_style(self, date_style: str, time_zone: str) -> Registry:
+        """Return a child that reads dates in text as a session prints them that has these settings."""
+        style = (date_style, time_zone)
+        styled = self._styled.get(style)
+        if styled is None:
+            if len(self._styled) >= _MAX_STYLES:
+                self._styled.clear()
+            styled = self._styled[style] = Registry(self)
+            _date_style.register(styled, date_style, time_zone)
+        return styled
 
     def parameter_plan(self, types: tuple[int, ...]) -> ParameterPlan:
         """Return how parameters of these types are encoded."""

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
+from psqlpy._codecs.oids import DATE, ELEMENTS, TIMESTAMP, TIMESTAMPTZ
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
 from psqlpy.exceptions import DataError
 
 _CHUNK_ROWS = 1024
+_DATED = frozenset((DATE, TIMESTAMP, TIMESTAMPTZ))
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
 _ROWS_WORTH_COMPILING = 200
 # What converters raise for values they can't read; anything else is a bug and passes.
@@ -45,6 +47,7 @@ class ResultPlan:
         "_mapped",
         "_used",
         "format",
+        "has_dates",
         "names",
         "oids",
         "type_names",
@@ -62,6 +65,8 @@ class ResultPlan:
             has_binary = all(codec is not None and codec.kind is not None for codec in codecs)
             format = BINARY if has_binary else TEXT
         self.format = format
+        # In text, where what they mean depends on the session's settings.
+        self.has_dates = format == TEXT and any(ELEMENTS.get(oid, oid) in _DATED for oid in oids)
         self.names = names
         self.oids = oids
         self.type_names = type_names

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack_text, pack_text_item, text_bytes
+from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack, pack_text, pack_text_item, text_bytes
 from psqlpy._codecs.literal import literal
 from psqlpy._pq.result import Kind
 
@@ -42,6 +43,20 @@ def _char_from_text(text: str) -> str:
     return text or "\0"
 
 
+def _dump_char(value: Any) -> Dumped:
+    """One byte, as it is read: of any text the server would take the first byte of its UTF-8."""
+    text = literal(value)
+    if re.fullmatch(r"\\[0-3][0-7]{2}", text, re.ASCII):
+        text = _char_from_text(text)
+    if len(text) > 1 or text > "\xff":
+        raise ValueError("it isn't a single character of at most U+00FF")
+    return BINARY, text.encode("latin-1") or b"\0"
+
+
+def _pack_char(value: Any) -> bytes:
+    return pack(*_dump_char(value))
+
+
 def _none(text: str) -> None:
     return None
 
@@ -60,6 +75,14 @@ def register(registry: Registry) -> None:
             )
         )
     registry.add(
-        Codec(oids.CHAR, "char", kind=Kind.CHAR, from_text=_char_from_text, dump=dump_text, fast=pack_text)
+        Codec(
+            oids.CHAR,
+            "char",
+            kind=Kind.CHAR,
+            from_text=_char_from_text,
+            dump=_dump_char,
+            fast=_pack_char,
+            dumps_str=True,
+        )
     )
     registry.add(Codec(oids.VOID, "void", kind=Kind.VOID, from_text=_none, dump=dump_text))

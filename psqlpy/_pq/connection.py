@@ -144,7 +144,7 @@ class PGconn:
         return text(lib.PQsslAttribute(self.pointer, name.encode()))
 
     def parameter_status(self, name: str) -> str | None:
-        return text(lib.PQparameterStatus(self.pointer, name.encode()))
+        return text(lib.PQparameterStatus(self.pointer, name.encode("utf-8", "replace")))
 
     @property
     def host(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from psqlpy import exceptions
 from psqlpy._protocol.classify import StatementTraits
+from psqlpy._protocol.client_encoding import check_client_encoding
 from psqlpy._protocol.sql_text import tokenize
 from psqlpy._protocol.statements import Statement
 
@@ -145,6 +146,8 @@ def check_pipelined(query: str, traits: StatementTraits) -> None:
         ) from None
     if len(query) > _MANY_PARAMETERS_LENGTH:
         _check_parameter_count(query)
+    if traits.keyword == "SET":
+        check_client_encoding(query)
     if traits.copy_stdio:
         raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
             "COPY from STDIN or to STDOUT can't be executed as a statement: its data doesn't travel with it; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
+from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_stale, may_be_outdated
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
@@ -154,6 +155,8 @@ class Query(Request):
         if self.failure is not None:
             return self._land_failed(session, self.failure)
         if self.executing:
+            if self.plan.has_dates:
+                self.plan = in_style(session, self.plan, self.statement.columns)
             if self.statement.traits.drops_prepared:
                 session.statements.clear()
             return True

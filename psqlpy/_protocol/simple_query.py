@@ -10,6 +10,7 @@ from psqlpy import exceptions
 from psqlpy._pq.connection import PGconn
 from psqlpy._pq.enums import ExecStatus
 from psqlpy._pq.result import PGresult
+from psqlpy._protocol.client_encoding import check_client_encoding
 from psqlpy._protocol.dialogue import Talk
 from psqlpy._protocol.want import Want
 
@@ -24,6 +25,7 @@ def encode_query(query: str) -> bytes:
         raise exceptions.ParameterValueError(
             "the query contains a NUL character, which PostgreSQL can't store"
         )
+    check_client_encoding(query)
     try:
         return query.encode()
     except UnicodeEncodeError:

@@ -14,12 +14,20 @@ def start_transaction(isolation: str | None, variant: str | None, deferrable: bo
     if variant is not None:
         modes.append(variant)
     if deferrable is not None:
+        if not isinstance(deferrable, bool):
+            raise exceptions.ParameterTypeError(f"deferrable must be True, False or None, not {deferrable!r}")
         modes.append("DEFERRABLE" if deferrable else "NOT DEFERRABLE")
     return " ".join([*words, *modes]).encode()
 
 
 def quote_identifier(name: str) -> bytes:
     """An identifier that means exactly `name`, whatever is in it (manual, "Identifiers and Key Words")."""
-    if not name or "\0" in name:
+    if not isinstance(name, str):
+        raise exceptions.ParameterTypeError(f"a name in PostgreSQL is a str, not {type(name).__name__}")
+    try:
+        quoted = b'"' + name.replace('"', '""').encode() + b'"'
+    except UnicodeEncodeError:
+        quoted = b""
+    if not name or "\0" in name or not quoted:
         raise exceptions.ParameterValueError(f"{name!r} can't be the name of anything in PostgreSQL")
-    return b'"' + name.replace('"', '""').encode() + b'"'
+    return quoted

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.classify import StatementTraits
+from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import Fields, check_pipelined, failed, may_be_outdated
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
@@ -168,6 +169,8 @@ class Unprepared(Request):
             self.fail(failed(self.failure, family, None if self.skip else self.text))
         elif self.result is not None and self.plan is not None:
             self._check_columns(session, self.result)
+            if self.plan.has_dates:
+                self.plan = in_style(session, self.plan, self.columns)
         if self.traits.drops_prepared and self.failure is None:
             session.statements.clear()
         return True
@@ -196,4 +199,5 @@ class Unprepared(Request):
             described = self.descriptions.get(self.text)
             if described is not None:
                 self.descriptions[self.text] = (described[0], columns)
+            self.columns = columns
             self.plan = session.registry.result_plan(columns, self.plan.format)

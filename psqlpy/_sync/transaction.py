@@ -265,4 +265,6 @@ class Transaction(SyncTransactionBlock, Executor):
 
     def __repr__(self) -> str:
         kind = "" if self._level is None else f" savepoint {self._level}"
-        return f"<Transaction {self._state}{kind} on {self._connection!r}>"
+        # One inside another ends with it.
+        state = "finished" if self._state == "begun" and not self._is_open() else self._state
+        return f"<Transaction {state}{kind} on {self._connection!r}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -74,4 +75,14 @@ async def test_peculiar_columns(conn: Connection, prepared: bool) -> None:
     # A type that isn't known comes as text, its neighbours as what they are.
     mixed = await conn.fetch_row("SELECT 1 AS a, 'x'::tsvector AS b, '{1,NULL}'::int4[] AS c", None, prepared)
     assert mixed.result() == {"a": 1, "b": "'x'", "c": [1, None]}
+    await ensure_usable(conn)
+
+
+async def test_dates_beside_a_type_that_we_do_not_know_in_any_style(conn: Connection) -> None:
+    query = "SELECT date '2024-02-03' AS day, ARRAY[date '2024-02-03'] AS days, '1.1.1.1'::inet AS address"
+    expected = [{"day": date(2024, 2, 3), "days": [date(2024, 2, 3)], "address": "1.1.1.1"}]
+    for style in ("SQL, DMY", "SQL, MDY", "Postgres, DMY", "German", "ISO"):
+        await conn.execute(f"SET DateStyle = '{style}'")
+        for prepared in (True, True, False, False):
+            assert (await conn.fetch(query, prepared=prepared)).result() == expected
     await ensure_usable(conn)

@@ -472,7 +472,13 @@ async def test_read_only_refuses_writing(conn: Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"isolation_level": "chaos"}, {"read_variant": "write only"}, {"isolation_level": 1}]
+    "options",
+    [
+        {"isolation_level": "chaos"},
+        {"read_variant": "write only"},
+        {"isolation_level": 1},
+        {"deferrable": "no"},
+    ],
 )
 async def test_unknown_modes(conn: Connection, options: dict[str, Any]) -> None:
     with pytest.raises(exceptions.Error, match=next(iter(options))):
@@ -615,9 +621,11 @@ async def test_savepoint_states(conn: Connection) -> None:
         await transaction.release_savepoint("a")
         with pytest.raises(exceptions.TransactionSavepointError, match="no savepoint 'a'"):
             await transaction.release_savepoint("a")
-        for name in ("", "a\0b"):
-            with pytest.raises(exceptions.ParameterValueError):
+        for name in ("", "a\0b", "a\ud800"):
+            with pytest.raises(exceptions.ParameterValueError, match="can't be the name"):
                 await transaction.create_savepoint(name)
+        with pytest.raises(exceptions.ParameterTypeError, match="not int"):
+            await transaction.create_savepoint(5)  # type: ignore[arg-type]
         await ensure_usable(transaction)
     await ensure_usable(conn)
 
@@ -811,7 +819,8 @@ async def test_repr_shows_state(conn: Connection) -> None:
     await transaction.begin()
     assert "begun" in repr(transaction)
     async with conn.transaction() as inner:
-        assert "savepoint" in repr(inner)
-    await transaction.commit()
+        assert "begun savepoint" in repr(inner)
+        await transaction.rollback()
+        assert "finished savepoint" in repr(inner)
     assert "finished" in repr(transaction)
     await ensure_usable(conn)

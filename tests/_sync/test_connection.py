@@ -17,8 +17,36 @@ def test_what_it_knows_of_its_backend(conn: Connection) -> None:
     assert conn.user == conn.fetch_val("SELECT current_user::text")
     conn.execute("SET application_name = 'changed'")
     assert conn.parameter_status("application_name") == "changed"
-    assert conn.parameter_status("no such setting") is None
+    for name in ("no such setting", "", "\ud800"):
+        assert conn.parameter_status(name) is None
+    for no_name in (None, 5, b"TimeZone"):
+        with pytest.raises(exceptions.ParameterTypeError, match="setting's name is a str"):
+            conn.parameter_status(no_name)  # type: ignore[arg-type]
     ensure_usable(conn)
+
+
+QUESTIONS = (
+    "backend_pid",
+    "server_version",
+    "conn_dbname",
+    "user",
+    "host_addrs",
+    "hosts",
+    "ports",
+    "options",
+)
+
+
+def test_a_lost_connection_answers_no_questions(conn: Connection) -> None:
+    with pytest.raises(exceptions.ConnectionClosedError):
+        conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    for question in QUESTIONS:
+        with pytest.raises(exceptions.ConnectionClosedError, match="connection is lost"):
+            getattr(conn, question)
+    with pytest.raises(exceptions.ConnectionClosedError, match="connection is lost"):
+        conn.parameter_status("TimeZone")
+    assert repr(conn) == "<Connection closed>"
+    ensure_closed(conn)
 
 
 @pytest.mark.parametrize("method", ["close", "back_to_pool"])

@@ -468,7 +468,13 @@ def test_read_only_refuses_writing(conn: Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"isolation_level": "chaos"}, {"read_variant": "write only"}, {"isolation_level": 1}]
+    "options",
+    [
+        {"isolation_level": "chaos"},
+        {"read_variant": "write only"},
+        {"isolation_level": 1},
+        {"deferrable": "no"},
+    ],
 )
 def test_unknown_modes(conn: Connection, options: dict[str, Any]) -> None:
     with pytest.raises(exceptions.Error, match=next(iter(options))):
@@ -609,9 +615,11 @@ def test_savepoint_states(conn: Connection) -> None:
         transaction.release_savepoint("a")
         with pytest.raises(exceptions.TransactionSavepointError, match="no savepoint 'a'"):
             transaction.release_savepoint("a")
-        for name in ("", "a\0b"):
-            with pytest.raises(exceptions.ParameterValueError):
+        for name in ("", "a\0b", "a\ud800"):
+            with pytest.raises(exceptions.ParameterValueError, match="can't be the name"):
                 transaction.create_savepoint(name)
+        with pytest.raises(exceptions.ParameterTypeError, match="not int"):
+            transaction.create_savepoint(5)  # type: ignore[arg-type]
         ensure_usable(transaction)
     ensure_usable(conn)
 
@@ -805,7 +813,8 @@ def test_repr_shows_state(conn: Connection) -> None:
     transaction.begin()
     assert "begun" in repr(transaction)
     with conn.transaction() as inner:
-        assert "savepoint" in repr(inner)
-    transaction.commit()
+        assert "begun savepoint" in repr(inner)
+        transaction.rollback()
+        assert "finished savepoint" in repr(inner)
     assert "finished" in repr(transaction)
     ensure_usable(conn)

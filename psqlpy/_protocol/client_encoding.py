@@ -1,0 +1,41 @@
+"""Texts travel as UTF-8 in both directions: a session that says otherwise would store and read other characters."""
+
+from __future__ import annotations
+
+import re
+
+from psqlpy import exceptions
+from psqlpy._protocol.sql_text import tokenize
+
+_PERHAPS = re.compile(r"\b(?:CLIENT_ENCODING|NAMES)\b", re.IGNORECASE)
+_OURS = ("", "DEFAULT", "UTF8", "UNICODE")
+
+
+def check_client_encoding(query: str) -> None:
+    """Refuse a text with a SET of another client_encoding (or SET NAMES, the SQL standard's word for it)."""
+    if _PERHAPS.search(query) is None:
+        return
+    statement: list[str] = []
+    for kind, start, end in [*tokenize(query), ("mark", 0, 0)]:
+        if kind in ("space", "comment"):
+            continue
+        token = query[start:end]
+        if token in (";", ""):
+            encoding = _encoding(statement)
+            if encoding.replace("-", "").replace("_", "") not in _OURS:
+                raise exceptions.combine(exceptions.NotSupportedError, exceptions.ConnectionExecuteError)(
+                    f"client_encoding can't be {encoding}: psqlpy speaks UTF8, whatever the database's encoding is"
+                )
+            statement = []
+        else:
+            statement.append(token.strip("'\"").upper())
+
+
+def _encoding(statement: list[str]) -> str:
+    """What the words of a statement set client_encoding to; "" if they don't."""
+    words = [word for word in statement[:5] if word not in ("SESSION", "LOCAL")]
+    if words[:2] == ["SET", "NAMES"]:
+        return "".join(words[2:3])
+    if words[:2] == ["SET", "CLIENT_ENCODING"]:
+        return "".join(words[3:4])
+    return ""
