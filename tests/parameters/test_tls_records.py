@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from psqlpy import ConnectionPool, sync
+from psqlpy._pq.connection import PGconn
 from psqlpy._pq.module import lib
 from tests.parameters.certificates import Certificates
 from tests.parameters.conftest import MakeRelay, Server
@@ -97,6 +98,22 @@ async def test_batches(tls_relay: Relay, server: Server, certificates: Certifica
             assert await connection.fetch_val("SELECT 1") == 1
 
 
+def held_by_openssl(pgconn: PGconn) -> list[int]:
+    """Have an answer of 23 kB come, and read it behind the driver's back: what OpenSSL holds after each read."""
+    assert lib.PQsendQuery(pgconn.pointer, QUERY.replace("$1", "23000").encode())
+    deadline = time.monotonic() + PATIENCE
+    while lib.psq_readable_bytes(pgconn.fd) < 23_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    held = []
+    while lib.psq_readable_bytes(pgconn.fd) > 0 or (held and held[-1]):
+        assert lib.PQconsumeInput(pgconn.pointer)
+        held.append(lib.psq_tls_pending(pgconn.pointer))
+    while pgconn.get_result() is not None:
+        pass
+    return held
+
+
 @pytest.mark.backend("sync")
 def test_what_openssl_holds_is_known(tls_relay: Relay, server: Server, certificates: Certificates) -> None:
     """A record that arrives while libpq reads for the last time is seen nowhere else: one hang in 15,000 queries."""
@@ -104,20 +121,11 @@ def test_what_openssl_holds_is_known(tls_relay: Relay, server: Server, certifica
         connection = pool.connection()
         pgconn = connection.link.session.pgconn
         assert lib.psq_tls_pending(pgconn.pointer) == 0
-        # Behind the driver's back, which would read on.
         assert pgconn.end_pipeline()
-        assert lib.PQsendQuery(pgconn.pointer, QUERY.replace("$1", "23000").encode())
-        deadline = time.monotonic() + PATIENCE
-        while lib.psq_readable_bytes(pgconn.fd) < 23_000:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        pending = []
-        for _ in range(3):
-            assert lib.PQconsumeInput(pgconn.pointer)
-            pending.append(lib.psq_tls_pending(pgconn.pointer))
-        assert lib.psq_readable_bytes(pgconn.fd) == 0
-        first, second, third = pending
-        assert first == 0 and 5_000 < second < 16_384 and third == 0
+        # The relay cuts the answer into other records where the server made a pause in it: mostly it makes none.
+        attempts = [held_by_openssl(pgconn) for _ in range(20)]
+        assert any(5_000 < size < 16_384 for held in attempts for size in held), attempts
+        assert all(held[-1] == 0 for held in attempts)
         connection.link.close()
         connection.close()
 
