@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -317,6 +318,22 @@ def test_a_wrong_port_is_refused(port: int) -> None:
         embedded.start(port=port)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), None, "5", True])
+def test_a_wrong_timeout_is_refused(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be a finite number of seconds above 0"):
+        embedded.start(timeout=timeout)
+
+
+@pytest.mark.parametrize("path", ["", b"", "two\nlines"])
+def test_a_path_that_is_no_directory_is_refused(
+    path: str, open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(open_path)  # which "" would mean
+    with pytest.raises(ValueError, match="path must name a directory"):
+        embedded.start(path=path)
+    assert list(open_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a = 1\nb", "port", "Unix_Socket_Directories", "config_file"])
 def test_a_setting_that_cannot_be_set_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="settings: "):
@@ -356,3 +373,11 @@ def test_a_missing_interpreter_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(RuntimeError, match=r"sys\.executable"):
         embedded.start()
+
+
+def test_an_interpreter_that_does_not_start_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    begun = time.monotonic()
+    with pytest.raises(FileNotFoundError, match="/nonexistent/python"):
+        embedded.start()
+    assert time.monotonic() - begun < link._GRACE / 2  # it doesn't wait for a supervisor that isn't there
