@@ -102,7 +102,8 @@ def test_an_owner_that_ends_during_the_start_leaves_nothing(
 
 
 def test_an_interrupt_while_the_supervisor_starts_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait, launched = subprocess.Popen.wait, []
+    wait = subprocess.Popen.wait
+    launched: list[subprocess.Popen[bytes]] = []
 
     def interrupted(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
         if launched:
