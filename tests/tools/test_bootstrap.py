@@ -114,6 +114,15 @@ def test_no_headers_of_python_and_no_ensurepip(monkeypatch: pytest.MonkeyPatch, 
     assert bootstrap.missing_things() == ["headers", "venv"]
 
 
+def test_the_library_is_found_again_in_an_odd_directory(tmp_path: Path) -> None:
+    source, built = tmp_path / "empty.c", tmp_path / "empty.so"
+    source.write_text("int psq_empty;\n")
+    flags = build_ffi.run_time_flags(["/it's, é/a b", "/second"])
+    subprocess.run([str(bootstrap.find_compiler()), "-shared", "-o", built, source, *flags], check=True)
+    assert "/it's, é/a b".encode() in built.read_bytes()
+    assert b"/second" in built.read_bytes()
+
+
 def test_a_wrong_pg_config_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_CONFIG", "/nonexistent/pg_config")
     with pytest.raises(SystemExit, match=r"PG_CONFIG=/nonexistent/pg_config: no libpq-fe\.h there"):
