@@ -24,17 +24,15 @@ from psqlpy._embedded import installation, link
 from tests.embedded.processes import (
     IS_ROOT,
     ROOT,
+    command_of,
+    environment_of,
     left_of,
     owner,
     parent_of,
     password_of,
     psql,
+    uid_of,
 )
-
-
-def uid_of(pid: int) -> int:
-    run = subprocess.run(["ps", "-o", "uid=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(run.stdout)
 
 
 def modes(*paths: str | Path) -> dict[str, tuple[int, int, int]]:
@@ -196,13 +194,10 @@ def test_the_directory_is_closed_to_other_users(shared: embedded.Server) -> None
 def test_no_process_shows_the_password_or_the_owners_environment() -> None:
     with owner(environment={"SECRET_OF_MINE": "hunter2", "PGOPTIONS": "-c work_mem=7MB"}) as running:
         pid, password = running.server["pid"], password_of(running.server["dsn"])
-        chain = [pid, parent_of(pid)]
-        shown = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", ",".join(map(str, chain))], capture_output=True, check=True
-        ).stdout
+        shown = command_of(pid) + command_of(parent_of(pid))
         assert b"postgres" in shown and b"supervisor" in shown
         assert password.encode() not in shown
-        environment = subprocess.run(["ps", "eww", "-p", str(pid)], capture_output=True, check=True).stdout
+        environment = environment_of(pid)
         assert b"LC_ALL=C" in environment
         assert b"hunter2" not in environment and b"PGOPTIONS" not in environment
 
@@ -237,9 +232,7 @@ def test_from_an_environment_closed_to_others(readable: bool, open_path: Path) -
     before = modes(binary, *closed.rglob("*.so"))
     with owner(prologue=f"import sys; sys.path.insert(0, {str(closed)!r})\n") as running:
         assert psql(running.server["dsn"], "CREATE EXTENSION dblink; SELECT 1") == "1"
-        command = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", str(running.server["pid"])], capture_output=True, text=True
-        ).stdout
+        command = os.fsdecode(command_of(running.server["pid"]))
         assert command.startswith(running.server["directory"] if IS_ROOT else str(closed))
         assert modes(*before) == before
 
