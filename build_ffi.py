@@ -119,6 +119,11 @@ def compile_flags() -> list[str]:
     return flags + shlex.split(os.environ.get("PSQLPY_CFLAGS", ""))
 
 
+def run_time_flags(directories: list[str]) -> list[str]:
+    """Where the dynamic linker looks. Not with -Wl, which takes a comma in a path for the end of it."""
+    return [flag for path in directories for flag in ("-Xlinker", "-rpath", "-Xlinker", path)]
+
+
 def make_ffibuilder(root: str = "") -> FFI:
     """The module's description. `root` goes before the sources' paths: setuptools wants relative ones."""
     from cffi import FFI
@@ -140,8 +145,7 @@ def make_ffibuilder(root: str = "") -> FFI:
         library_dirs=libpq.libraries,
         libraries=["pq"],
         extra_compile_args=compile_flags(),
-        extra_link_args=[f"-Wl,-rpath,{path}" for path in libpq.run_time]
-        + shlex.split(os.environ.get("PSQLPY_LDFLAGS", "")),
+        extra_link_args=run_time_flags(libpq.run_time) + shlex.split(os.environ.get("PSQLPY_LDFLAGS", "")),
         py_limited_api=not free_threaded,
     )
     return ffi

@@ -7,6 +7,7 @@ of this is synchronous and blocks: a start takes about a second. From a shell: `
 """
 
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -123,6 +124,10 @@ def start(
         )
     if type(port) is not int or not 0 <= port <= 65535:
         raise ValueError(f"port must be an integer from 0 to 65535, not {port!r}")
+    if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
+        raise ValueError(f"timeout must be a finite number of seconds above 0, not {timeout!r}")
+    if path is not None and (not os.fsdecode(path) or "\n" in os.fsdecode(path)):
+        raise ValueError(f"path must name a directory, without line breaks, not {path!r}")
     installation = find_binaries()
     home = None if path is None else os.path.abspath(os.fsdecode(path))
     if home is not None and is_served(os.path.join(home, "data")):

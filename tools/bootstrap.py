@@ -181,6 +181,7 @@ def run(*command: str | Path) -> None:
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
     environment.pop("PYTHONHOME", None)
     environment.pop("PIP_REQUIRE_VIRTUALENV", None)
+    environment["PIP_USER"] = "0"  # which some systems and users set, and which no environment can follow
     done = subprocess.run(
         [str(part) for part in command], cwd=ROOT, env=environment, capture_output=True, text=True
     )
@@ -190,8 +191,8 @@ def run(*command: str | Path) -> None:
 
 
 def same_python() -> bool:
-    """Whether .venv exists, works and belongs to the Python that runs this."""
-    show = "import sys, platform; print(sys.version, platform.machine(), sys.base_prefix)"
+    """Whether .venv exists, works, belongs to the Python that runs this and was finished: pip comes last."""
+    show = "import sys, platform, pip; print(sys.version, platform.machine(), sys.base_prefix)"
     try:
         answer = subprocess.run([str(VENV_PYTHON), "-c", show], capture_output=True, text=True)
     except OSError:

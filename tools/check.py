@@ -33,6 +33,7 @@ def checks() -> dict[str, list[str]]:
             "-Werror",
             *(path for path in c_files if not path.endswith("cdef.h")),  # cffi's C, with dots
         ],
+        "file lengths": [PYTHON, "tools/check_lengths.py"],
         "mirror up to date": [PYTHON, "tools/make_sync.py", "--check"],
     }
     for name in ("sqlstates", "oids", "picture"):

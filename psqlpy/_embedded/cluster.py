@@ -127,9 +127,14 @@ class Cluster:
 
     def _open_home(self, home: str, account: Account | None) -> None:
         """Make and lock the directory that keeps the data; a server that is ending there gets time."""
-        if made := not os.path.isdir(home):
+        made = False
+        try:
             os.mkdir(home, 0o700)
+            made = True
             hand_over(home, account)
+        except FileExistsError:  # perhaps made by another start at this moment: the lock decides
+            if not os.path.isdir(home):
+                raise
         if account is not None and not run_as(account, lambda: os.access(home, os.X_OK)):
             if made:
                 os.rmdir(home)

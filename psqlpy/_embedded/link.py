@@ -143,17 +143,21 @@ def _start_supervisor(stop_timeout: float) -> Link:
     reply, their_reply = os.pipe()
     link = Link(lifeline, reply, stop_timeout)
     command = [sys.executable, "-I", "-S", _SUPERVISOR, str(os.getpid())]
+    launcher = None
     try:
-        launcher = subprocess.Popen(
-            command, stdin=their_lifeline, stdout=their_reply, stderr=their_reply, start_new_session=True
-        )
-    except BaseException:
+        try:
+            launcher = subprocess.Popen(
+                command, stdin=their_lifeline, stdout=their_reply, stderr=their_reply, start_new_session=True
+            )
+        finally:  # in front of link.close(), which waits for the end of the last copy
+            os.close(their_lifeline)
+            os.close(their_reply)
+        launcher.wait()  # it leaves a process behind that is no child of ours
+    except BaseException:  # Ctrl-C too
         link.close()
+        if launcher is not None:
+            launcher.wait()
         raise
-    finally:
-        os.close(their_lifeline)
-        os.close(their_reply)
-    launcher.wait()  # it leaves a process behind that is no child of ours
     return link
 
 

@@ -1,4 +1,7 @@
-"""The pool: its methods, its four numbers, resizing and closing. Its timeouts are in test_pool_timeouts.py."""
+"""The pool: its methods, its four numbers, resizing and closing. Its timeouts are in test_pool_timeouts.py.
+
+Long, since every method is called in every way that the user's page shows.
+"""
 
 from __future__ import annotations
 

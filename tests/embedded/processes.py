@@ -18,6 +18,7 @@ from psqlpy._embedded.installation import find_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
+HAS_PROC = Path("/proc/self/stat").exists()
 PSQL = os.path.join(find_binaries(), "bin", "psql")
 
 # Starts a server as sys.argv[1] says, describes it in one line, then does what sys.argv[2] says.
@@ -132,7 +133,7 @@ def ancestors(pid: int, table: Mapping[int, tuple[int, str]] | None = None) -> l
 def processes() -> dict[int, tuple[int, str]]:
     """Return parent and state of every process."""
     found = {}
-    if Path("/proc/self/stat").exists():
+    if HAS_PROC:
         for entry in filter(str.isdigit, os.listdir("/proc")):
             try:
                 fields = Path("/proc", entry, "stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -145,6 +146,32 @@ def processes() -> dict[int, tuple[int, str]]:
         pid, parent, state = line.split()[:3]
         found[int(pid)] = (int(parent), state)
     return found
+
+
+# On Linux ps is a package of its own, which small systems lack; /proc is always there.
+
+
+def uid_of(pid: int) -> int:
+    if HAS_PROC:
+        return os.stat(f"/proc/{pid}").st_uid
+    return int(_ps("-o", "uid=", "-p", str(pid)))
+
+
+def command_of(pid: int) -> bytes:
+    """The command line that everybody may see."""
+    if HAS_PROC:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    return _ps("-ww", "-o", "args=", "-p", str(pid))
+
+
+def environment_of(pid: int) -> bytes:
+    if HAS_PROC:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    return _ps("eww", "-p", str(pid))
+
+
+def _ps(*arguments: str) -> bytes:
+    return subprocess.run(["ps", *arguments], capture_output=True, check=True).stdout
 
 
 def left_of(pids: list[int], paths: list[str], within: float = 3.0) -> list[str]:

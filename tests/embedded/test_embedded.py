@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -23,17 +24,15 @@ from psqlpy._embedded import installation, link
 from tests.embedded.processes import (
     IS_ROOT,
     ROOT,
+    command_of,
+    environment_of,
     left_of,
     owner,
     parent_of,
     password_of,
     psql,
+    uid_of,
 )
-
-
-def uid_of(pid: int) -> int:
-    run = subprocess.run(["ps", "-o", "uid=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(run.stdout)
 
 
 def modes(*paths: str | Path) -> dict[str, tuple[int, int, int]]:
@@ -195,13 +194,10 @@ def test_the_directory_is_closed_to_other_users(shared: embedded.Server) -> None
 def test_no_process_shows_the_password_or_the_owners_environment() -> None:
     with owner(environment={"SECRET_OF_MINE": "hunter2", "PGOPTIONS": "-c work_mem=7MB"}) as running:
         pid, password = running.server["pid"], password_of(running.server["dsn"])
-        chain = [pid, parent_of(pid)]
-        shown = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", ",".join(map(str, chain))], capture_output=True, check=True
-        ).stdout
+        shown = command_of(pid) + command_of(parent_of(pid))
         assert b"postgres" in shown and b"supervisor" in shown
         assert password.encode() not in shown
-        environment = subprocess.run(["ps", "eww", "-p", str(pid)], capture_output=True, check=True).stdout
+        environment = environment_of(pid)
         assert b"LC_ALL=C" in environment
         assert b"hunter2" not in environment and b"PGOPTIONS" not in environment
 
@@ -236,9 +232,7 @@ def test_from_an_environment_closed_to_others(readable: bool, open_path: Path) -
     before = modes(binary, *closed.rglob("*.so"))
     with owner(prologue=f"import sys; sys.path.insert(0, {str(closed)!r})\n") as running:
         assert psql(running.server["dsn"], "CREATE EXTENSION dblink; SELECT 1") == "1"
-        command = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", str(running.server["pid"])], capture_output=True, text=True
-        ).stdout
+        command = os.fsdecode(command_of(running.server["pid"]))
         assert command.startswith(running.server["directory"] if IS_ROOT else str(closed))
         assert modes(*before) == before
 
@@ -317,6 +311,22 @@ def test_a_wrong_port_is_refused(port: int) -> None:
         embedded.start(port=port)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), None, "5", True])
+def test_a_wrong_timeout_is_refused(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be a finite number of seconds above 0"):
+        embedded.start(timeout=timeout)
+
+
+@pytest.mark.parametrize("path", ["", b"", "two\nlines"])
+def test_a_path_that_is_no_directory_is_refused(
+    path: str, open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(open_path)  # which "" would mean
+    with pytest.raises(ValueError, match="path must name a directory"):
+        embedded.start(path=path)
+    assert list(open_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a = 1\nb", "port", "Unix_Socket_Directories", "config_file"])
 def test_a_setting_that_cannot_be_set_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="settings: "):
@@ -356,3 +366,11 @@ def test_a_missing_interpreter_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(RuntimeError, match=r"sys\.executable"):
         embedded.start()
+
+
+def test_an_interpreter_that_does_not_start_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    begun = time.monotonic()
+    with pytest.raises(FileNotFoundError, match="/nonexistent/python"):
+        embedded.start()
+    assert time.monotonic() - begun < link._GRACE / 2  # it doesn't wait for a supervisor that isn't there

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from psqlpy import embedded
 from psqlpy._embedded import link
+from psqlpy._embedded.cluster import Cluster
+from psqlpy._embedded.owner import Owner
 from tests.embedded.processes import (
     ancestors,
     left_of,
@@ -96,6 +99,24 @@ def test_an_owner_that_ends_during_the_start_leaves_nothing(
         running.process.send_signal(how)
         running.process.wait(10)
         assert left_of([], [str(path) for path in open_path.iterdir()]) == []
+
+
+def test_an_interrupt_while_the_supervisor_starts_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = subprocess.Popen.wait
+    launched: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if launched:
+            return wait(process, timeout)
+        launched.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    before = set(link._open_links)
+    with pytest.raises(KeyboardInterrupt):
+        embedded.start()
+    assert link._open_links == before  # so the supervisor's end of the pipe has been seen to close
+    assert launched[0].returncode == 0
 
 
 # --- children of the owner ------------------------------------------------------------------------
@@ -241,6 +262,22 @@ def test_a_start_that_was_killed_leaves_a_path_that_works(open_path: Path) -> No
     with embedded.server(path=open_path) as dsn:
         assert psql(dsn, "SELECT 1") == "1"
     assert sorted(path.name for path in open_path.iterdir()) == ["data", "lock"]
+
+
+def test_a_path_that_another_start_makes_at_the_same_time(
+    open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = os.mkdir
+
+    def second(path: str, mode: int) -> None:
+        mkdir(path, mode)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", second)
+    home = open_path / "home"
+    process = Cluster({"timeout": 10.0, "path": str(home)}, cast(Owner, None))
+    process._open_home(str(home), None)
+    assert (home / "lock").exists()
 
 
 def test_one_path_serves_one_server_at_a_time(open_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,27 @@ def test_no_headers_of_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bootstrap.missing_things() == ["libpq"]
 
 
+def test_no_headers_of_python_and_no_ensurepip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build_ffi, "find_libpq", lambda: None)
+    monkeypatch.setattr(bootstrap, "find_compiler", lambda: "cc")
+    monkeypatch.setattr(bootstrap, "VENV_PYTHON", tmp_path / "python")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find_spec(name)
+    )
+    assert bootstrap.missing_things() == ["headers", "venv"]
+
+
+def test_the_library_is_found_again_in_an_odd_directory(tmp_path: Path) -> None:
+    source, built = tmp_path / "empty.c", tmp_path / "empty.so"
+    source.write_text("int psq_empty;\n")
+    flags = build_ffi.run_time_flags(["/it's, é/a b", "/second"])
+    subprocess.run([str(bootstrap.find_compiler()), "-shared", "-o", built, source, *flags], check=True)
+    assert "/it's, é/a b".encode() in built.read_bytes()
+    assert b"/second" in built.read_bytes()
+
+
 def test_a_wrong_pg_config_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_CONFIG", "/nonexistent/pg_config")
     with pytest.raises(SystemExit, match=r"PG_CONFIG=/nonexistent/pg_config: no libpq-fe\.h there"):
@@ -135,3 +159,20 @@ def test_the_module_is_out_of_date_when_a_source_changes(
     assert changed != before
     monkeypatch.setenv("CC", "another")
     assert bootstrap.module_digest() != changed
+
+
+def test_an_environment_that_was_left_half_made_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "VENV_PYTHON", Path(sys.executable))
+    assert bootstrap.same_python()
+    venv.create(tmp_path, with_pip=False)  # as an interrupt leaves it, or Debian without python3-venv
+    monkeypatch.setattr(bootstrap, "VENV_PYTHON", tmp_path / "bin" / "python")
+    assert not bootstrap.same_python()
+
+
+def test_options_of_pip_that_no_environment_can_follow_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
+    script = "import os; assert os.environ['PIP_USER'] == '0' and 'PIP_REQUIRE_VIRTUALENV' not in os.environ"
+    bootstrap.run(sys.executable, "-c", script)

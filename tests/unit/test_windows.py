@@ -6,11 +6,21 @@ import subprocess
 import sys
 
 SCRIPT = """
-import asyncio, sys, threading, uuid, decimal, ipaddress, json, socket, select
+import asyncio, os, sys, threading, uuid, decimal, ipaddress, json, select, signal, socket, subprocess, tempfile
 sys.platform = "win32"
-sys.modules["psqlpy._ffi._libpq"] = None  # not built
+for name in ("psqlpy._ffi._libpq", "fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None  # not built, not there
+for module, names in (
+    (os, ("fork", "register_at_fork", "geteuid", "getuid", "O_CLOEXEC", "O_NOFOLLOW")),
+    (select, ("poll", "epoll", "POLLIN", "POLLOUT")),
+    (signal, ("SIGHUP", "SIGKILL", "SIGQUIT", "pthread_sigmask")),
+    (socket, ("AF_UNIX", "TCP_USER_TIMEOUT")),
+):
+    for name in names:
+        if hasattr(module, name):
+            delattr(module, name)
 
-import psqlpy, psqlpy.sync, psqlpy.exceptions, psqlpy.extra_types
+import psqlpy, psqlpy.embedded, psqlpy.sync, psqlpy.exceptions, psqlpy.extra_types, psqlpy.row_factories
 
 for make in (psqlpy.ConnectionPool, psqlpy.sync.ConnectionPool, psqlpy.connect):
     try:
