@@ -247,7 +247,8 @@ def test_threads_on_a_connection(sync_pool: sync.ConnectionPool, proxy: Proxy, o
 @pytest.mark.backend("sync")
 def test_threads_in_a_transaction(sync_pool: sync.ConnectionPool, proxy: Proxy) -> None:
     with (
-        taking(0.3, 0.3 + LATE),
+        # With the first statement, which is prepared on the way, and the block's end.
+        taking(0.3, 0.3 + LATE + 0.05),
         pytest.raises(exceptions.QueryTimeoutError),
         sync_pool.acquire() as connection,
         connection.transaction() as transaction,
