@@ -1,4 +1,7 @@
-"""Which Python values become which parameters, which don't, and what is said then."""
+"""Which Python values become which parameters, which don't, and what is said then.
+
+Long, since it is tables of values.
+"""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def held_by_openssl(pgconn: PGconn) -> list[int]:
     while lib.psq_readable_bytes(pgconn.fd) < 23_000:
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    held = []
+    held: list[int] = []
     while lib.psq_readable_bytes(pgconn.fd) > 0 or (held and held[-1]):
         assert lib.PQconsumeInput(pgconn.pointer)
         held.append(lib.psq_tls_pending(pgconn.pointer))
