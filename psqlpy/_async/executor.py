@@ -12,7 +12,7 @@ from psqlpy._io.primitives import monotonic
 from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.classify import classify
 from psqlpy._protocol.dialogue import Dialogue
-from psqlpy._protocol.failures import failed
+from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS, failed
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR, Query
 from psqlpy._protocol.simple_query import encode_query, simple_query
@@ -172,7 +172,7 @@ class Executor:
         # All that may fail comes before a BEGIN is taken along.
         link, deadline, begin = connection.depart(timeout)
         query: Query | Unprepared
-        if prepared is False:
+        if prepared is False or len(values) > DESCRIBABLE_PARAMETERS:
             query = Unprepared(text, classify(text), values, connection.descriptions, self._family, begin)
         else:
             query = Query(text, values, self._family, begin)

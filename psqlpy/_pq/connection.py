@@ -197,6 +197,10 @@ class PGconn:
     def send_prepare(self, name: bytes, query: bytes) -> bool:
         return bool(lib.psq_send_prepare(self.pointer, name, query))
 
+    def send_parse(self, name: bytes, query: bytes) -> bool:
+        """Prepare without asking for a description."""
+        return bool(lib.PQsendPrepare(self.pointer, name, query, 0, ffi.NULL))
+
     def send_execute(self, name: bytes, count: int, packed: bytes, result_format: int) -> bool:
         return bool(lib.psq_send_execute(self.pointer, name, count, packed, len(packed), result_format))
 

@@ -108,16 +108,22 @@ def closed(
     return error
 
 
-# libpq takes a message of more than 30,000 bytes that describes parameters for garbage, and hangs up.
-_DESCRIBABLE_PARAMETERS = 7498
-_MANY_PARAMETERS_LENGTH = 5 * _DESCRIBABLE_PARAMETERS
+#: libpq takes a message of more than 30,000 bytes that describes parameters for garbage, and hangs up.
+DESCRIBABLE_PARAMETERS = 7498
+_MANY_PARAMETERS_LENGTH = 5 * DESCRIBABLE_PARAMETERS
 _MAX_PARAMETERS = 65535
 _NUMBERED = re.compile(r"\$(\d+)")
 
 
-def _check_parameter_count(query: str) -> None:
-    if max(map(int, _NUMBERED.findall(query)), default=0) <= _DESCRIBABLE_PARAMETERS:
-        return
+def is_wide(query: str) -> bool:
+    """Whether libpq can't take the description of a statement, since it has too many parameters.
+
+    Raises ParameterValueError for more of them than the protocol counts.
+    """
+    if len(query) <= _MANY_PARAMETERS_LENGTH:
+        return False
+    if max(map(int, _NUMBERED.findall(query)), default=0) <= DESCRIBABLE_PARAMETERS:
+        return False
     # Perhaps in a literal or a comment.
     numbers = (int(query[start + 1 : end]) for kind, start, end in tokenize(query) if kind == "parameter")
     count = max(numbers, default=0)
@@ -125,11 +131,7 @@ def _check_parameter_count(query: str) -> None:
         raise exceptions.ParameterValueError(
             f"a statement can have {_MAX_PARAMETERS} parameters, {count} given: pass an array instead"
         )
-    if count > _DESCRIBABLE_PARAMETERS:
-        raise exceptions.ParameterValueError(
-            f"libpq can't describe a statement with more than {_DESCRIBABLE_PARAMETERS} parameters, this has {count}: "
-            "pass arrays, or use execute_many"
-        )
+    return count > DESCRIBABLE_PARAMETERS
 
 
 def check_pipelined(query: str, traits: StatementTraits) -> None:
@@ -144,8 +146,6 @@ def check_pipelined(query: str, traits: StatementTraits) -> None:
         raise exceptions.ParameterValueError(
             "the query contains a lone surrogate, which can't be sent as UTF-8"
         ) from None
-    if len(query) > _MANY_PARAMETERS_LENGTH:
-        _check_parameter_count(query)
     if traits.keyword == "SET":
         check_client_encoding(query)
     if traits.copy_stdio:

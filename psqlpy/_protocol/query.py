@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.date_style import in_style
-from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_stale, may_be_outdated
+from psqlpy._protocol.failures import (
+    DESCRIBABLE_PARAMETERS,
+    Fields,
+    check_pipelined,
+    failed,
+    is_stale,
+    is_wide,
+    may_be_outdated,
+)
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 from psqlpy._protocol.statements import Statement
@@ -99,6 +107,11 @@ class Query(Request):
 
     def _write_prepare(self, session: Session, statement: Statement) -> None:
         check_pipelined(self.text, statement.traits)
+        if is_wide(self.text):
+            raise exceptions.ParameterValueError(
+                f"the statement takes more than {DESCRIBABLE_PARAMETERS} parameters: give a value for each of them, in "
+                "execute and not in execute_many"
+            )
         self.executing = False
         self.holds_followers = True
         pgconn = session.pgconn

@@ -114,6 +114,11 @@ class StatementCache:
             return statement
         return self._add(text)
 
+    def passing(self, text: str) -> Statement:
+        """A statement with a name that no other has, and that isn't kept."""
+        self._name_count += 1
+        return Statement(text, f"{self._prefix}{self._name_count}".encode())
+
     def evicted(self) -> list[Statement]:
         """Return the statements to close on the server, each once; those in use come when they are free."""
         if not self._closing:
@@ -155,9 +160,7 @@ class StatementCache:
             return Statement(text, b"")
         if len(self._statements) >= self.capacity:
             self._make_room()
-        self._name_count += 1
-        statement = Statement(text, f"{self._prefix}{self._name_count}".encode())
-        self._statements[text] = statement
+        statement = self._statements[text] = self.passing(text)
         return statement
 
     def _make_room(self) -> None:

@@ -1,7 +1,9 @@
 """Unprepared: one statement that leaves nothing prepared on the server, for `prepared=False` and transaction poolers.
 
 First use of a text: unnamed Parse, Describe and Flush, then, when the answer is read, Bind, Execute and Sync. No Sync
-in between, so that a pooler can't change the backend. Later uses, the types being known, are one flight.
+in between, so that a pooler can't change the backend. Later uses, the types being known, are one flight. A statement
+that libpq can't describe, since it has too many parameters, is prepared under a name for a moment, and the server asked
+which types it has given them.
 """
 
 from __future__ import annotations
@@ -10,21 +12,26 @@ from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._codecs.codec import TEXT
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.classify import StatementTraits
 from psqlpy._protocol.date_style import in_style
-from psqlpy._protocol.failures import Fields, check_pipelined, failed, may_be_outdated
+from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_wide, may_be_outdated
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
+    from psqlpy._protocol.statements import Statement
 
 Descriptions = MutableMapping[str, tuple[tuple[int, ...], tuple[tuple[str, int, int, int], ...]]]
 """Parameter types and columns by text; shared by the sessions of a pool."""
 
 DESCRIPTIONS_KEPT = 1024
+
+# The types of a statement's parameters, as an array in text.
+_TYPES = b"SELECT parameter_types::oid[]::text FROM pg_catalog.pg_prepared_statements WHERE name = '%b'"
 
 
 class Unprepared(Request):
@@ -58,6 +65,9 @@ class Unprepared(Request):
         self.columns: tuple[tuple[str, int, int, int], ...] = ()
         # Sent with types that are known from before, and may be others by now.
         self.assumed = False
+        # What stands for the text on the server while its types are asked for.
+        self.asking: Statement | None = None
+        self.asked = False
         self.retried = False
         self.plan: Any = None
         self.result: PGresult | None = None
@@ -76,6 +86,8 @@ class Unprepared(Request):
             try:
                 packed = session.registry.parameter_plan(known[0]).encode(self.parameters)
             except Exception:
+                if self.asked:
+                    raise
                 # The types may be others by now: ask again.
                 self.descriptions.pop(self.text, None)
                 known = None
@@ -86,16 +98,51 @@ class Unprepared(Request):
         self.assumed = known is not None
         if known is not None:
             oids, self.columns = known
-            self.plan = session.registry.result_plan(self.columns)
+            # Of a statement that couldn't be described the columns come with the rows: in text, as any type can.
+            self.plan = session.registry.result_plan(self.columns, None if self.columns else TEXT)
             self.encoded = self.written = True
             sent = self._send_before(session)
             sent = sent and pgconn.send_unnamed(query, oids, packed, self.plan.format)
             session.fly(self, pgconn.end_flight() if sent else -1)
             return
+        if is_wide(self.text):
+            self._write_question(session, query)
+            return
         self.written = bool(self.before)
         sent = self._send_before(session) and pgconn.send_prepare(b"", query)
         sent = sent and pgconn.send_flush_request()
         session.fly(self, pgconn.flush() if sent else -1)
+
+    def _write_question(self, session: Session, query: bytes) -> None:
+        self.asking = session.statements.passing(self.text)
+        name = self.asking.name
+        self.written = bool(self.before)
+        pgconn = session.pgconn
+        sent = self._send_before(session) and pgconn.send_parse(name, query)
+        sent = sent and pgconn.send_unnamed(_TYPES % name, (), b"", 0)
+        sent = sent and pgconn.send_unnamed(b'DEALLOCATE "%b"' % name, (), b"", 0)
+        # What was to travel in front has gone.
+        self.before = ()
+        session.fly(self, pgconn.end_flight() if sent else -1)
+
+    def _land_question(self, session: Session, asking: Statement) -> bool:
+        self.asking, self.asked = None, True
+        answer, self.described = self.described, None
+        if self.failure is not None:
+            # If it was parsed all the same, it is still there.
+            asking.state = "ready"
+            session.statements.close_later(asking)
+            self.fail(
+                failed(
+                    self.failure, exceptions.TransactionBeginError if self.skip else self.family, self.text
+                )
+            )
+            return True
+        assert answer is not None
+        array = answer.value_bytes(0, 0)
+        assert array is not None
+        self._remember(tuple(map(int, array[1:-1].split(b","))), ())
+        return False
 
     def _send_before(self, session: Session) -> bool:
         return all(session.pgconn.send_unnamed(command, (), b"", 0) for command in self.before)
@@ -108,6 +155,10 @@ class Unprepared(Request):
         elif self.skip:
             self.skip -= 1
             return
+        elif self.asking is not None:
+            if status == TUPLES_OK:
+                self.described = result
+            return
         elif self.encoded:
             self.result = result
         elif self.described is None and status in (COMMAND_OK, TUPLES_OK):
@@ -117,7 +168,7 @@ class Unprepared(Request):
             self.described = result
             self._write_execution(session, result)
             return
-        if not self.encoded:
+        if not self.encoded and self.asking is None:
             # Parse failed: the Sync brings the session back.
             self._close_flight(session)
 
@@ -134,14 +185,17 @@ class Unprepared(Request):
             self.refusal = error
             self._close_flight(session)
             return
-        if len(self.descriptions) >= DESCRIPTIONS_KEPT:
-            self.descriptions.clear()
-        self.descriptions[self.text] = (oids, self.columns)
+        self._remember(oids, self.columns)
         self.written = True
         if session.pgconn.send_execute(b"", len(oids), packed, self.plan.format):
             self._close_flight(session)
         else:
             session.lost(session.pgconn.error_message)
+
+    def _remember(self, oids: tuple[int, ...], columns: tuple[tuple[str, int, int, int], ...]) -> None:
+        if len(self.descriptions) >= DESCRIPTIONS_KEPT:
+            self.descriptions.clear()
+        self.descriptions[self.text] = (oids, columns)
 
     def _close_flight(self, session: Session) -> None:
         self.encoded = True
@@ -152,6 +206,8 @@ class Unprepared(Request):
             session.wants_write = True
 
     def land(self, session: Session) -> bool:
+        if self.asking is not None:
+            return self._land_question(session, self.asking)
         if self.refusal is not None:
             # Not to be kept: its traceback refers to frames that have this request.
             refusal, self.refusal = self.refusal, None

@@ -198,18 +198,48 @@ def test_more_parameters_than_the_protocol_counts(conn: Connection, prepared: bo
     ensure_usable(conn)
 
 
-def test_as_many_parameters_as_libpq_describes(conn: Connection, prepared: bool) -> None:
-    def query(count: int) -> str:
-        return f"SELECT cardinality(ARRAY[{', '.join(f'${n}::int4' for n in range(1, count + 1))}])"
-
-    assert conn.fetch_val(query(7498), list(range(7498)), prepared) == 7498
-    for count in (7499, 65_535):
-        said = f"more than 7498 parameters, this has {count}"
-        refuse(conn, query(count), list(range(count)), prepared, exceptions.ParameterValueError, said)
+def test_as_many_parameters_as_the_protocol_counts(conn: Connection, prepared: bool) -> None:
+    """libpq can't take the description of more than 7,498."""
+    for count in (7498, 7499, 65_535):
+        query = f"SELECT ARRAY[{', '.join(f'${n}::int4' for n in range(1, count + 1))}] AS a, 'x'::text, 1::float8"
+        for values in (list(range(count)), [None] * count):
+            row = conn.fetch_row(query, values, prepared)
+            assert row.result(as_tuple=True) == (values, "x", 1.0)
+        many = list(range(count - 1))
+        said = (
+            f"takes {count} parameters, {count - 1} given"
+            if count - 1 != 7498
+            else "more than 7498 parameters"
+        )
+        if not prepared or count == 7498:
+            said = f"takes {count} parameters, {count - 1} given"
+        refuse(conn, query, many, prepared, exceptions.ParameterValueError, said)
+        refuse(
+            conn, query, [*many, object()], prepared, exceptions.ParameterTypeError, f"parameter .{count} "
+        )
+    with pytest.raises(exceptions.ParameterValueError, match="not in execute_many"):
+        conn.execute_many(query, [list(range(65_535))])
     # No parameters, only text that looks like them.
     text = "$7499 $65536 " * 4000
     assert conn.fetch_val(f"SELECT length('{text}')", None, prepared) == len(text)
     ensure_usable(conn)
+    left = "SELECT count(*) FROM pg_prepared_statements WHERE length(statement) > 10000"
+    assert conn.fetch_val(left) == 0
+
+
+def test_too_many_parameters_to_describe_in_a_transaction(conn: Connection) -> None:
+    places = ", ".join(f"(${2 * n + 1}, ${2 * n + 2})" for n in range(5000))
+    values = [value for n in range(5000) for value in (n, f"name {n}")]
+    conn.execute("CREATE TEMP TABLE wide (id int2 PRIMARY KEY, name text)")
+    with conn.transaction() as transaction:
+        transaction.execute(f"INSERT INTO wide VALUES {places}", values)
+        assert transaction.fetch_val("SELECT sum(id) FROM wide") == sum(range(5000))
+    with pytest.raises(exceptions.UniqueViolation):
+        conn.execute(f"INSERT INTO wide VALUES {places}", values)
+    with pytest.raises(exceptions.UndefinedTable):
+        conn.execute(f"INSERT INTO wider VALUES {places}", values)
+    assert conn.fetch_val("SELECT count(*) FROM wide") == 5000
+    assert not conn.in_transaction()
 
 
 TWO_STATEMENTS = [
