@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from psqlpy._io.cancel import PATIENCE, Cancellation
+from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
 from psqlpy._io.system_task import spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
@@ -194,6 +194,7 @@ class AnyioDriver:
         finally:
             if not cancellation.over:
                 # The run ends: nobody will read the rest.
+                break_off(self.session)
                 self.session.lost("the event loop ended while a cancelled statement was running")
             self._end_cancellation(cancellation)
 

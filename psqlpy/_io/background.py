@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -52,6 +53,13 @@ def start(job: _Job) -> None:
 def start_cancel(job: _Job) -> None:
     """Run a cancel request likewise."""
     _start(_cancelling, job)
+
+
+def wait_for_cancels(seconds: float) -> None:
+    """Wait until all cancel requests have returned, so long at most."""
+    until = time.monotonic() + seconds
+    while (_cancelling.jobs or _cancelling.threads > _cancelling.idle) and time.monotonic() < until:
+        time.sleep(0.005)
 
 
 def _start(pool: _Pool, job: _Job) -> None:

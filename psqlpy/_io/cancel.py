@@ -12,9 +12,10 @@ The caller leaves at once; then
 
 from __future__ import annotations
 
+import socket
 import time
 from asyncio import TimerHandle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from psqlpy._io import background
 from psqlpy._pq.connection import Canceller
@@ -27,6 +28,8 @@ PATIENCE = 0.05
 DRAIN_BUDGET = 2.0
 # A thread has nobody to leave the draining to: it does it itself, and has left within a tenth of a second, all told.
 THREAD_DRAIN_BUDGET = 0.085
+# What the end of the process waits for its last cancel requests.
+EXIT_BUDGET = 0.5
 
 
 class Cancellation:
@@ -141,11 +144,44 @@ def cancel_what_runs(session: Session) -> None:
 
     The server doesn't notice by itself that nobody will read the answer.
     """
-    if session.state is State.CLOSED or session.pgconn.is_inherited:
-        return
-    if not session.cancel_outstanding and any(not request.silent for request in tuple(session.flights)):
+    if _runs_something(session) and not session.cancel_outstanding:
         canceller = session.pgconn.canceller()
         background.start_cancel(lambda: _run_quietly(canceller))
+
+
+def break_off(session: Session) -> None:
+    """End all that somebody's statements do on a connection whose answers nobody will read; doesn't wait.
+
+    Of several statements a cancel request ends one, and the next begins. So the socket is shut down before: the server
+    stops when it finds nobody to tell that the first was cancelled.
+    """
+    if _runs_something(session):
+        canceller = session.pgconn.canceller()
+        shut_down(session.pgconn.fd)
+        background.start_cancel(lambda: _run_quietly(canceller))
+
+
+def end_with_process(sessions: Iterable[Session]) -> None:
+    """At the end of the process: break off what still runs for it, and wait `EXIT_BUDGET` at most for the requests."""
+    for session in list(sessions):
+        break_off(session)
+    background.wait_for_cancels(EXIT_BUDGET)
+
+
+def shut_down(fd: int) -> None:
+    """Break a connection without closing it: the copy keeps the number from being another socket's meanwhile."""
+    try:
+        with socket.socket(fileno=socket.dup(fd)) as copy:
+            copy.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        # Nobody is at the other end, or libpq has seen that and closed the socket.
+        pass
+
+
+def _runs_something(session: Session) -> bool:
+    if session.state is State.CLOSED or session.pgconn.is_inherited:
+        return False
+    return any(not request.silent for request in tuple(session.flights))
 
 
 def _run_quietly(canceller: Canceller) -> None:

@@ -6,8 +6,8 @@ A link belongs to nobody's event loop: it follows its user from one to the next.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
-import socket
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
@@ -17,7 +17,7 @@ from weakref import WeakSet
 from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
-from psqlpy._io.cancel import cancel_what_runs
+from psqlpy._io.cancel import cancel_what_runs, end_with_process, shut_down
 from psqlpy._io.primitives import AsyncWake
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
@@ -51,6 +51,7 @@ def _disown() -> None:
         )
 
 
+atexit.register(end_with_process, _sessions)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown)
 
@@ -79,14 +80,8 @@ class _Link:
         if pgconn.is_finished or pgconn.is_inherited:
             return
         cancel_what_runs(self.session)
-        # Not PQfinish: that wakes neither a thread in poll() nor a trio task. The copy of the descriptor keeps the
-        # number from being used by another socket meanwhile.
-        try:
-            with socket.socket(fileno=socket.dup(pgconn.fd)) as copy:
-                copy.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            # Nobody is at the other end, or libpq has seen that and closed the socket.
-            pass
+        # Not PQfinish: that wakes neither a thread in poll() nor a trio task.
+        shut_down(pgconn.fd)
 
 
 def _take_in(session: Session) -> None:

@@ -38,7 +38,10 @@ monotonic = time.monotonic
 
 
 class AsyncWake:
-    """Something one task waits for and any thread may announce, once; made by the one who waits."""
+    """Something one task waits for, again after a deadline, and any thread may announce, once.
+
+    Made by the one who waits.
+    """
 
     __slots__ = ("_announced", "_event", "_future", "_loop", "_token")
 
@@ -89,6 +92,9 @@ class AsyncWake:
                 await self._event.wait()
             return self._announced
         assert self._future is not None
+        if self._future.done():
+            # By the timer of the wait before.
+            self._future = self._loop.create_future()
         if "ipykernel" in modules:
             keep_interruptible(self._loop, self._future)
         if deadline is None:

@@ -128,6 +128,10 @@ class Policy(Generic[C]):
         """Return the connections that are in use or being cleaned: those that `close` leaves alone."""
         return [*self._leased, *self._cleaning]
 
+    def leases(self) -> list[Ticket[C]]:
+        """Return the tickets whose connections are in use."""
+        return list(self._leased.values())
+
     def acquire(
         self, wake: Callable[[], object] = _wake_nobody, rank: Callable[[C], int] | None = None
     ) -> Ticket[C]:

@@ -22,6 +22,13 @@ from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
 from psqlpy._sync.executor import deadline_after
 
+# A call that waits looks this often whether the handle of a connection is in garbage that wasn't collected yet; the
+# pauses grow from the one to the other. Seconds.
+_SHORTEST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+# Collections for that take this part of the time at most.
+_COLLECTING_SHARE = 0.05
+
 
 class Lending:
     """A pool's connections, and everybody who wants one.
@@ -38,6 +45,7 @@ class Lending:
         "_lock",
         "_policy",
         "_registry",
+        "_search_at",
     )
 
     def __init__(self, config: PoolConfig, registry: Registry, acquire_timeout: float | None) -> None:
@@ -52,6 +60,8 @@ class Lending:
         self._dropped: deque[SyncLink] = deque()
         # Whoever is still connecting comes too late.
         self._cut = False
+        # Before it nobody collects garbage to find handles again.
+        self._search_at = 0.0
 
     # Taking
 
@@ -116,6 +126,13 @@ class Lending:
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
         until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
+        pause = _SHORTEST_PAUSE
+        suspects: set[Ticket[SyncLink]] = set()
+        while until is None or monotonic() + pause < until:
+            if wake.wait(monotonic() + pause):
+                return
+            suspects = self._free_cycles(suspects)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         if wake.wait(until):
             return
         waited = monotonic() - began
@@ -123,6 +140,24 @@ class Lending:
         if until == patience:
             raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
         raise _too_late(doing)
+
+    def _free_cycles(self, suspects: set[Ticket[SyncLink]]) -> set[Ticket[SyncLink]]:
+        """Collect garbage if one of `suspects` still has a connection and does nothing; returns who does nothing now.
+
+        An exception that went through a function may keep its variables in a cycle, a handle among them, and a process
+        in which everybody waits makes no objects and so collects nothing by itself.
+        """
+        with self._lock:
+            leases = self._policy.leases()
+        unused = {ticket for ticket in leases if (link := ticket.connection) is not None and link.is_quiet}
+        began = monotonic()
+        if began >= self._search_at and not suspects.isdisjoint(unused):
+            collect()
+            ended = monotonic()
+            self._search_at = ended + (ended - began) / _COLLECTING_SHARE
+            if self._dropped:
+                self._collect()
+        return unused
 
     def _is_fit(self, link: SyncLink, deadline: float | None) -> bool:
         """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""

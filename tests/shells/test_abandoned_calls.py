@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from psqlpy import ConnectionPool
+from tests.shells.observing import Observer
 
 SCRIPT = """
 import asyncio, sys
@@ -30,6 +31,42 @@ def test_a_process_ends_with_a_call_that_nobody_will_resume(dsn: str) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, dsn], capture_output=True, text=True, timeout=20)
     assert done.stdout == "end of script\n"
     assert done.returncode == 0
+
+
+CANCELLED = """
+import sys
+import anyio
+from psqlpy import ConnectionPool
+
+pool = ConnectionPool(sys.argv[1])
+
+async def main():
+    connection = await pool.connection()
+    await connection.execute("SELECT pg_sleep($1)", [0])
+    print(connection.backend_pid)
+    with anyio.move_on_after(0.1):
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(connection.execute, "SELECT pg_sleep($1)", [30])
+
+if sys.argv[2] == "trio":
+    anyio.run(main, backend="trio")
+else:
+    anyio.run(main, backend_options={"use_uvloop": sys.argv[2] == "uvloop"})
+"""
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param(name, marks=pytest.mark.backend(name)) for name in ("asyncio", "uvloop", "trio")],
+)
+def test_a_process_leaves_nothing_running(dsn: str, observer: Observer, backend: str) -> None:
+    """A cancel request ends one statement only, and the server has read those that were sent behind it."""
+    pytest.importorskip(backend)
+    command = [sys.executable, "-W", "ignore", "-c", CANCELLED, dsn, backend]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    observer.await_gone([int(done.stdout)])
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
