@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 from gc import collect
+from random import random
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry
@@ -22,12 +23,15 @@ from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
 from psqlpy._sync.executor import deadline_after
 
-# A call that waits looks this often whether the handle of a connection is in garbage that wasn't collected yet; the
-# pauses grow from the one to the other. Seconds.
-_SHORTEST_PAUSE = 0.05
-_LONGEST_PAUSE = 2.0
-# Collections for that take this part of the time at most.
-_COLLECTING_SHARE = 0.05
+# A call that waits looks whether the handle of a connection is in garbage that wasn't collected yet: first after so
+# long, or up to twice that, lest ten thousand look at once, then after pauses that grow. Seconds.
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 16.0
+# Between two looks at one pool, so that what does nothing at both may be taken for lost. Seconds.
+_BETWEEN_LOOKS = 0.4
+# Collections for that take this part of the time at most, and none is begun with less than this left to wait. Seconds.
+_COLLECTING_SHARE = 0.02
+_COLLECTING_MARGIN = 0.25
 
 
 class Lending:
@@ -46,6 +50,7 @@ class Lending:
         "_policy",
         "_registry",
         "_search_at",
+        "_suspects",
     )
 
     def __init__(self, config: PoolConfig, registry: Registry, acquire_timeout: float | None) -> None:
@@ -60,8 +65,9 @@ class Lending:
         self._dropped: deque[SyncLink] = deque()
         # Whoever is still connecting comes too late.
         self._cut = False
-        # Before it nobody collects garbage to find handles again.
+        # When to look for lost handles again, and who did nothing at the last look.
         self._search_at = 0.0
+        self._suspects: set[Ticket[SyncLink]] = set()
 
     # Taking
 
@@ -126,12 +132,12 @@ class Lending:
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
         until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
-        pause = _SHORTEST_PAUSE
-        suspects: set[Ticket[SyncLink]] = set()
-        while until is None or monotonic() + pause < until:
+        pause = _FIRST_PAUSE * (1 + random())
+        while until is None or monotonic() + pause + _COLLECTING_MARGIN < until:
             if wake.wait(monotonic() + pause):
                 return
-            suspects = self._free_cycles(suspects)
+            if monotonic() >= self._search_at:
+                self._free_cycles()
             pause = min(2 * pause, _LONGEST_PAUSE)
         if wake.wait(until):
             return
@@ -141,8 +147,8 @@ class Lending:
             raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
         raise _too_late(doing)
 
-    def _free_cycles(self, suspects: set[Ticket[SyncLink]]) -> set[Ticket[SyncLink]]:
-        """Collect garbage if one of `suspects` still has a connection and does nothing; returns who does nothing now.
+    def _free_cycles(self) -> None:
+        """Collect garbage if a connection in use has done nothing since the last look.
 
         An exception that went through a function may keep its variables in a cycle, a handle among them, and a process
         in which everybody waits makes no objects and so collects nothing by itself.
@@ -150,14 +156,14 @@ class Lending:
         with self._lock:
             leases = self._policy.leases()
         unused = {ticket for ticket in leases if (link := ticket.connection) is not None and link.is_quiet}
-        began = monotonic()
-        if began >= self._search_at and not suspects.isdisjoint(unused):
+        suspects, self._suspects = self._suspects, unused
+        began = ended = monotonic()
+        if not suspects.isdisjoint(unused):
             collect()
             ended = monotonic()
-            self._search_at = ended + (ended - began) / _COLLECTING_SHARE
             if self._dropped:
                 self._collect()
-        return unused
+        self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
 
     def _is_fit(self, link: SyncLink, deadline: float | None) -> bool:
         """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""

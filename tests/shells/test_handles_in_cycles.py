@@ -62,9 +62,9 @@ async def test_nobody_looks_while_connections_change_hands(
 
     async def think() -> None:
         async with pool.acquire():
-            await anyio.sleep(0.03)
+            await anyio.sleep(0.04)
 
     async with anyio.create_task_group() as group:
-        for _ in range(12):
+        for _ in range(40):
             group.start_soon(think)
     assert collections == []
