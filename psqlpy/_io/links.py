@@ -10,7 +10,9 @@ import atexit
 import os
 import time
 from asyncio import AbstractEventLoop
+from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine
+from sys import modules
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -106,7 +108,9 @@ class AsyncLink(_Link):
     def run(self, request: Request, deadline: float | None = None) -> Coroutine[Any, Any, None]:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
         driver = self.driver
-        if driver is not None and driver.loop is running_loop():
+        # Only where there is trio may asyncio's own answer be wrong.
+        loop = running_loop() if "trio" in modules else _get_running_loop()
+        if driver is not None and driver.loop is loop:
             return driver.run(request, deadline)
         return self._run_here(request, deadline)
 

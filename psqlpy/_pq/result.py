@@ -47,21 +47,17 @@ def diagnostics(pointer: Any) -> dict[str, str | None]:
 class PGresult:
     """Rows × columns as libpq received them. PQclear happens when nobody refers to it."""
 
-    __slots__ = ("_clear", "pointer", "status")
+    __slots__ = ("_clear", "pointer", "row_count", "status")
 
     def __init__(self, pointer: Any, status: int, _clear: Any = lib.PQclear) -> None:
         self.pointer = pointer
         self.status = status
+        self.row_count: int = _row_count(pointer)
         # Kept on the object: module globals may be gone when the interpreter exits.
         self._clear = _clear
 
     def __del__(self) -> None:
         self._clear(self.pointer)
-
-    @property
-    def row_count(self) -> int:
-        count: int = _row_count(self.pointer)
-        return count
 
     @property
     def column_count(self) -> int:

@@ -273,7 +273,10 @@ class Session:
             raise
         if ended or request.abandoned:
             if not request.done:
-                request.finish()
+                # What `finish` does: every query comes by here.
+                request.done = True
+                if request.wake is not None:
+                    request.wake()
             if request.holds_followers:
                 self._open_gate()
         elif request in self.retries:

@@ -13,7 +13,7 @@ from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.links import SyncLink
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
-from psqlpy._sync.executor import Executor, deadline_after
+from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
 from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ class Connection(SyncConnectionBlock, Executor):
         """Let a BEGIN travel with the next statement."""
         self._begin = begin
 
-    def depart(self, timeout: float | None) -> tuple[SyncLink, float | None, tuple[bytes, ...]]:
-        """What a statement travels on, until when at most, and what has to travel in front of it."""
+    def check_out(self, timeout: float | None) -> CheckedOut:
+        """What carries a statement, which has to be sent now."""
         link, pool = self._link, self._pool
         if link is None or pool is None:
             raise self._closed_error()
@@ -201,11 +201,12 @@ class Connection(SyncConnectionBlock, Executor):
         if timeout is None:
             timeout = pool.timeout
         deadline = None if timeout is None else deadline_after(timeout)
-        begin = self._begin
-        if begin is None:
-            return link, deadline, ()
-        self._begin = None
-        return link, deadline, (begin,)
+        if self._begin is None:
+            return link.run, deadline, ()
+        return self.run, deadline, self.take_begin()
+
+    # Every query comes by here.
+    _check_out = check_out
 
     def take_begin(self) -> tuple[bytes, ...]:
         """What has to travel in front of the statement that is executed now."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
     from psqlpy._sync.connection import Connection
 
+# The function that runs a request until a deadline, that deadline, and what has to travel in front of the request.
+CheckedOut = tuple[Callable[..., Any], float | None, tuple[bytes, ...]]
+
 #: Of `default=`: that it wasn't given.
 NO_DEFAULT: Any = object()
 
@@ -44,6 +47,10 @@ class Executor:
     def _lease(self) -> Connection:
         """The connection to use now; raises if there is none, or not any more. Each kind has its own."""
         raise NotImplementedError
+
+    def _check_out(self, timeout: float | None) -> CheckedOut:
+        """What carries a statement, which has to be sent now."""
+        return self._lease().check_out(timeout)
 
     def execute(
         self,
@@ -168,16 +175,16 @@ class Executor:
 
         After the trip the request has `result` and `plan`.
         """
-        connection = self._lease()
         text, values = resolve_parameters(querystring, parameters)
         # All that may fail comes before a BEGIN is taken along.
-        link, deadline, begin = connection.depart(timeout)
+        run, deadline, begin = self._check_out(timeout)
         query: Query | Unprepared
         if prepared is False or len(values) > DESCRIBABLE_PARAMETERS:
-            query = Unprepared(text, classify(text), values, connection.descriptions, self._family, begin)
+            descriptions = self._lease().descriptions
+            query = Unprepared(text, classify(text), values, descriptions, self._family, begin)
         else:
             query = Query(text, values, self._family, begin)
-        return (connection.run if begin else link.run), query, deadline
+        return run, query, deadline
 
     def _not_one_row(self, count: int, default: Any) -> Any:
         if count:
