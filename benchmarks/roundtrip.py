@@ -5,7 +5,11 @@ The figure is the median, over the rounds, of psqlpy's time divided by the peer'
 slow for a while is slow for both. Each driver does it the way its documentation says: a parameter, a prepared statement
 where the driver has them by itself, autocommit, one row as the driver's own row object, from which two values are read.
 
-    python benchmarks/roundtrip.py [--rounds 30] [--queries 200] [--write docs/benchmarks.md]
+This process keeps to one processor and the drivers' backends to the others, where that can be arranged. Otherwise the
+kernel puts client and server on one processor now and then, for some seconds, which halves the time of whichever driver
+has its turn, and is what would be measured.
+
+    python benchmarks/roundtrip.py [--rounds 30] [--queries 200] [--anywhere] [--write docs/benchmarks.md]
 
 The server is the one of PSQLPY_TEST_DSN, or an embedded one.
 """
@@ -34,11 +38,14 @@ DROP TABLE IF EXISTS roundtrip;
 CREATE TABLE roundtrip (id int4 PRIMARY KEY, name text, balance int8, created timestamptz);
 INSERT INTO roundtrip SELECT i, 'name ' || i, i * 1000, now() FROM generate_series(1, {ROWS}) i;
 """
+PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 NUMBERED = "SELECT id, name, balance, created FROM roundtrip WHERE id = $1"
 FORMATTED = "SELECT id, name, balance, created FROM roundtrip WHERE id = %s"
 
 Turn = Callable[[int], Awaitable[float]]
 SyncTurn = Callable[[int], float]
+# Arranges on which processors things run, once all drivers are connected.
+Place = Callable[[str], object]
 
 
 def ids(count: int) -> list[int]:
@@ -150,15 +157,40 @@ def sync_psycopg2(dsn: str) -> SyncTurn:
     return turn
 
 
+# -- processors
+
+
+def keep_apart(dsn: str) -> bool:
+    """Give this process one processor and all backends of the server the others; False where that can't be done."""
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    first, *others = PROCESSORS
+    if not others:
+        return False
+    pool = psqlpy.sync.ConnectionPool(dsn, max_db_pool_size=1)
+    backends = pool.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'").result()
+    pool.close()
+    try:
+        for backend in backends:
+            if "postgres" not in Path(f"/proc/{backend['pid']}/comm").read_text(encoding="utf-8"):
+                return False
+            os.sched_setaffinity(backend["pid"], others)
+    except OSError:
+        return False
+    os.sched_setaffinity(0, [first])
+    return True
+
+
 # -- rounds
 
 
-async def async_rounds(dsn: str, rounds: int, count: int) -> dict[str, list[float]]:
+async def async_rounds(dsn: str, place: Place, rounds: int, count: int) -> dict[str, list[float]]:
     turns = {
         "psqlpy": await async_psqlpy(dsn),
         "asyncpg": await async_asyncpg(dsn),
         "psycopg": await async_psycopg(dsn),
     }
+    place(dsn)
     for turn in turns.values():
         await turn(count)
     times: dict[str, list[float]] = {name: [] for name in turns}
@@ -169,14 +201,16 @@ async def async_rounds(dsn: str, rounds: int, count: int) -> dict[str, list[floa
     return times
 
 
-async def trio_rounds(dsn: str, rounds: int, count: int) -> dict[str, list[float]]:
+async def trio_rounds(dsn: str, place: Place, rounds: int, count: int) -> dict[str, list[float]]:
     turn = await async_psqlpy(dsn)
+    place(dsn)
     await turn(count)
     return {"psqlpy": [await turn(count) / count for _ in range(rounds)]}
 
 
-def sync_rounds(dsn: str, rounds: int, count: int) -> dict[str, list[float]]:
+def sync_rounds(dsn: str, place: Place, rounds: int, count: int) -> dict[str, list[float]]:
     turns = {"psqlpy": sync_psqlpy(dsn), "psycopg": sync_psycopg(dsn), "psycopg2": sync_psycopg2(dsn)}
+    place(dsn)
     for turn in turns.values():
         turn(count)
     times: dict[str, list[float]] = {name: [] for name in turns}
@@ -186,8 +220,8 @@ def sync_rounds(dsn: str, rounds: int, count: int) -> dict[str, list[float]]:
     return times
 
 
-def measure(dsn: str, rounds: int, count: int) -> dict[str, dict[str, list[float]]]:
-    measured = {"asyncio": asyncio.run(async_rounds(dsn, rounds, count))}
+def measure(dsn: str, place: Place, rounds: int, count: int) -> dict[str, dict[str, list[float]]]:
+    measured = {"asyncio": asyncio.run(async_rounds(dsn, place, rounds, count))}
     try:
         import uvloop
     except ImportError:
@@ -198,14 +232,14 @@ def measure(dsn: str, rounds: int, count: int) -> dict[str, dict[str, list[float
             if hasattr(asyncio, "Runner")
             else _uvloop() as runner
         ):
-            measured["uvloop"] = runner.run(async_rounds(dsn, rounds, count))
-    measured["sync"] = sync_rounds(dsn, rounds, count)
+            measured["uvloop"] = runner.run(async_rounds(dsn, place, rounds, count))
+    measured["sync"] = sync_rounds(dsn, place, rounds, count)
     try:
         import trio
     except ImportError:
         print("trio is not installed: left out", file=sys.stderr)
     else:
-        measured["trio"] = trio.run(trio_rounds, dsn, rounds, count)
+        measured["trio"] = trio.run(trio_rounds, dsn, place, rounds, count)
     return measured
 
 
@@ -279,10 +313,15 @@ def run(dsn: str, arguments: argparse.Namespace) -> None:
         connection.execute("ANALYZE roundtrip")
     pool.close()
     began = time.perf_counter()
-    text = table(measure(dsn, arguments.rounds, arguments.queries))
+    apart: list[bool] = []
+
+    def place(dsn: str) -> None:
+        apart.append(not arguments.anywhere and keep_apart(dsn))
+
+    text = table(measure(dsn, place, arguments.rounds, arguments.queries))
     print(text)
     print()
-    where = describe(dsn)
+    where = f"{describe(dsn)} Client and server {'apart' if all(apart) else 'wherever the kernel put them'}."
     print(where, f"{time.perf_counter() - began:.0f} s.")
     if arguments.write:
         page = Path(arguments.write)
@@ -294,6 +333,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument(
+        "--anywhere", action="store_true", help="leave the choice of processors to the kernel"
+    )
     parser.add_argument("--write", metavar="PAGE", help="put the table behind the mark in this Markdown page")
     arguments = parser.parse_args()
     dsn = os.environ.get("PSQLPY_TEST_DSN")
