@@ -190,12 +190,13 @@ class AsyncLink(_Link):
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
         driver = self.driver
+        earlier = None if driver is None else driver.on_settled
         if driver is not None:
             # Before the question: a garbage collection may have brought us here in another thread than the loop's.
-            driver.on_settled = callback
+            driver.on_settled = both(earlier, callback)
         if driver is None or self.is_closed or self.session.is_settled:
             if driver is not None:
-                driver.on_settled = None
+                driver.on_settled = earlier
             callback()
 
     async def cancel(self) -> None:
@@ -312,7 +313,7 @@ class SyncLink(_Link):
         with self.driver.inside() as session:
             settled = session.is_closed or session.is_settled
             if not settled:
-                self.driver.on_settled = callback
+                self.driver.on_settled = both(self.driver.on_settled, callback)
         if settled:
             callback()
 
@@ -345,6 +346,19 @@ class SyncLink(_Link):
 
     def soon(self, callback: Callable[[], None]) -> None:
         callback()
+
+
+def both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
+    """One callback for two, of which the first may be missing."""
+    if first is None:
+        return second
+    earlier = first
+
+    def call() -> None:
+        earlier()
+        second()
+
+    return call
 
 
 def _check_cancel(failure: str | None) -> None:

@@ -26,8 +26,12 @@ Talk = Generator[Want, int | None, Any]
 class Dialogue(Request):
     """Runs when everything before it has landed; everything behind it waits."""
 
-    def __init__(self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False) -> None:
+    def __init__(
+        self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False, text: str = ""
+    ) -> None:
         self.talk = talk
+        # For those who are told what is executed.
+        self.text = text
         # What runs may remove prepared statements, ours too: its results will tell.
         self.drops_prepared = drops_prepared
         self.value: Any = None

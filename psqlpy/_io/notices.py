@@ -1,0 +1,93 @@
+"""Notices on their way from libpq to a user's function and to `logging`.
+
+libpq hands them over in the middle of reading, under the connection's lock, where nothing of the user's may run. So
+they are told as soon as that is over: before the call whose statement caused them returns, and under an event loop
+even while the statement runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from weakref import ref
+
+from psqlpy._io.links import AsyncLink, SyncLink, both
+from psqlpy._io.running import running_loop
+from psqlpy._io.system_task import call_soon_in_trio
+from psqlpy._notice import Notice
+from psqlpy._pq.callbacks import Fields
+
+_log = logging.getLogger("psqlpy.notices")
+# Without a handler of the user's a warning of the server isn't for the program's standard error.
+_log.addHandler(logging.NullHandler())
+
+_LEVELS = {
+    "LOG": logging.INFO,
+    "INFO": logging.INFO,
+    "NOTICE": logging.INFO,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.ERROR,
+    "PANIC": logging.CRITICAL,
+}
+
+# Of one connection, untold: a server that floods us mustn't fill the memory. The newest are told.
+_KEPT = 1000
+
+OnNotice = Callable[[Notice], object]
+
+
+class _Courier:
+    """One connection's notices that nobody was told yet."""
+
+    __slots__ = ("_backend_pid", "_fresh", "_is_due", "_link", "_on_notice")
+
+    def __init__(self, link: AsyncLink | SyncLink, on_notice: OnNotice | None) -> None:
+        # Weak: the connection refers to us.
+        self._link = ref(link)
+        self._on_notice = on_notice
+        self._backend_pid = link.session.pgconn.backend_pid
+        self._fresh: list[Fields] = []
+        self._is_due = False
+
+    def take(self, fields: Fields) -> None:
+        """Note a notice; called by libpq."""
+        self._fresh.append(fields)
+        del self._fresh[:-_KEPT]
+        link = self._link()
+        driver: Any = None if link is None else link.driver
+        if self._is_due or driver is None:
+            return
+        self._is_due = True
+        driver.on_settled = both(driver.on_settled, self.tell)
+        if isinstance(link, AsyncLink):
+            loop = running_loop()
+            if loop is not None and loop is driver.loop:
+                loop.call_soon(self.tell)
+            elif loop is None:
+                call_soon_in_trio(self.tell)
+
+    def tell(self) -> None:
+        """Tell what nobody was told yet."""
+        self._is_due = False
+        while self._fresh:
+            notice = Notice(self._fresh.pop(0), self._backend_pid)
+            level = _LEVELS.get(notice.level or "", logging.DEBUG)
+            if _log.isEnabledFor(level):
+                _log.log(level, "%s", notice, extra={"notice": notice})
+            if self._on_notice is not None:
+                try:
+                    self._on_notice(notice)
+                except Exception:
+                    _log.exception("on_notice failed for %r", notice)
+
+
+def deliver_notices(link: AsyncLink | SyncLink, on_notice: OnNotice | None) -> None:
+    """Tell a new connection's notices, those that came while it was made too, to `logging` and to a function."""
+    courier = _Courier(link, on_notice)
+    box = link.session.pgconn.notice_box
+    for fields in box.notices:
+        courier.take(fields)
+    courier.tell()
+    box.on_notice = courier.take
