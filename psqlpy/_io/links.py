@@ -355,8 +355,10 @@ def both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callab
     earlier = first
 
     def call() -> None:
-        earlier()
-        second()
+        try:
+            earlier()
+        finally:
+            second()
 
     return call
 

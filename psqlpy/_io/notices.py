@@ -8,6 +8,7 @@ even while the statement runs.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
@@ -41,38 +42,49 @@ OnNotice = Callable[[Notice], object]
 class _Courier:
     """One connection's notices that nobody was told yet."""
 
-    __slots__ = ("_backend_pid", "_fresh", "_is_due", "_link", "_on_notice")
+    __slots__ = ("_backend_pid", "_fresh", "_is_due", "_link", "_on_notice", "_settles_with")
 
     def __init__(self, link: AsyncLink | SyncLink, on_notice: OnNotice | None) -> None:
         # Weak: the connection refers to us.
         self._link = ref(link)
         self._on_notice = on_notice
         self._backend_pid = link.session.pgconn.backend_pid
-        self._fresh: list[Fields] = []
+        self._fresh: deque[Fields] = deque(maxlen=_KEPT)
+        # Whether the event loop will call `tell`, and which driver (its `id`) when its connection has settled.
         self._is_due = False
+        self._settles_with = 0
 
     def take(self, fields: Fields) -> None:
         """Note a notice; called by libpq."""
         self._fresh.append(fields)
-        del self._fresh[:-_KEPT]
         link = self._link()
         driver: Any = None if link is None else link.driver
-        if self._is_due or driver is None:
+        if driver is None:
             return
-        self._is_due = True
-        driver.on_settled = both(driver.on_settled, self.tell)
-        if isinstance(link, AsyncLink):
+        if self._settles_with != id(driver):
+            self._settles_with = id(driver)
+            driver.on_settled = both(driver.on_settled, self._settled)
+        if isinstance(link, AsyncLink) and not self._is_due:
             loop = running_loop()
+            self._is_due = True
             if loop is not None and loop is driver.loop:
                 loop.call_soon(self.tell)
             elif loop is None:
                 call_soon_in_trio(self.tell)
 
+    def _settled(self) -> None:
+        self._settles_with = 0
+        self.tell()
+
     def tell(self) -> None:
         """Tell what nobody was told yet."""
         self._is_due = False
         while self._fresh:
-            notice = Notice(self._fresh.pop(0), self._backend_pid)
+            try:
+                notice = Notice(self._fresh.popleft(), self._backend_pid)
+            except IndexError:
+                # Another thread has told it.
+                return
             level = _LEVELS.get(notice.level or "", logging.DEBUG)
             if _log.isEnabledFor(level):
                 _log.log(level, "%s", notice, extra={"notice": notice})

@@ -28,8 +28,8 @@ class Notifying:
         """Make a listener with a connection of its own, outside the pool; it connects at `startup()`, or as a block.
 
         `on_error(error, message)` is called when a callback fails, and with None for the message when the listener
-        gives up. `on_reconnect(listener)` is called after a broken connection was made again: notifications that were sent
-        meanwhile are missing. `reconnect_timeout`: for how many seconds it tries that; None, for ever.
+        gives up. `on_reconnect(listener)` is called after a broken connection was made again: notifications that were
+        sent meanwhile are missing. `reconnect_timeout`: for how many seconds it tries that; None, for ever.
         """
         return Listener(self, on_error, on_reconnect, reconnect_timeout)
 

@@ -22,7 +22,17 @@ MIRRORED = ["Connection", "ConnectionPool", "Listener", "Transaction"]
 WAITING = {"ConnectionPool": "aclose", "Listener": "receive"}
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
-BLOCKS = {"__aenter__", "__aexit__", "__enter__", "__exit__", "__await__"}
+BLOCKS = {
+    "__aenter__",
+    "__aexit__",
+    "__aiter__",
+    "__anext__",
+    "__await__",
+    "__enter__",
+    "__exit__",
+    "__iter__",
+    "__next__",
+}
 
 
 def public_names(cls: type) -> set[str]:
