@@ -20,7 +20,7 @@ from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.cancel import cancel_what_runs, end_with_process, shut_down
-from psqlpy._io.primitives import AsyncWake
+from psqlpy._io.primitives import AsyncWake, both
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.system_task import call_soon
@@ -346,21 +346,6 @@ class SyncLink(_Link):
 
     def soon(self, callback: Callable[[], None]) -> None:
         callback()
-
-
-def both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
-    """One callback for two, of which the first may be missing."""
-    if first is None:
-        return second
-    earlier = first
-
-    def call() -> None:
-        try:
-            earlier()
-        finally:
-            second()
-
-    return call
 
 
 def _check_cancel(failure: str | None) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-from psqlpy._io.links import AsyncLink, SyncLink, both
+from psqlpy._io.links import AsyncLink, SyncLink
+from psqlpy._io.primitives import both
 from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import call_soon_in_trio
 from psqlpy._notice import Notice

@@ -1,4 +1,7 @@
-"""Listeners: callbacks, iteration, channels that change, connections that break, and the ends of all that."""
+"""Listeners: callbacks, iteration, channels that change, connections that break, and the ends of all that.
+
+Long, since all of it needs the same few fixtures.
+"""
 
 from __future__ import annotations
 
