@@ -185,6 +185,19 @@ def test_statements_on_the_listeners_connection_while_it_waits(
     assert waiting.result().payload == "mine"
 
 
+def test_a_notification_that_comes_during_a_batch(
+    pool: ConnectionPool, listener: Listener, channel: str
+) -> None:
+    listener.add_channel(channel)
+    quoted = channel.replace('"', '""')
+    for number in range(3):
+        listener.connection.execute_batch(f"NOTIFY \"{quoted}\", '{number}'; SELECT 1")
+        assert (listener.receive(timeout=5)).payload == str(number)
+    with pytest.raises(exceptions.DivisionByZero):
+        listener.connection.execute_batch(f'BEGIN; NOTIFY "{quoted}"; COMMIT; SELECT 1 / 0')
+    assert (listener.receive(timeout=5)).payload == ""
+
+
 def in_use(listener: Listener) -> object:
     """Why the listener can't be taken now, if it can't."""
     try:

@@ -12,9 +12,10 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from psqlpy import ConnectionPool, Listener, exceptions
+from psqlpy import ConnectionPool, Listener, exceptions, sync
 from tests.concurrency import async_wait_until
-from tests.shells.running import Main, each_runner
+from tests.concurrency import sync_wait_until as wait_until
+from tests.shells.running import Main, each_runner, join, run_in_thread
 
 
 @pytest.fixture
@@ -211,6 +212,21 @@ def test_a_forgotten_listener_closes_its_connection(dsn: str) -> None:
             await async_wait_until(is_gone)
 
     asyncio.run(main())
+
+
+@pytest.mark.backend("sync")
+@pytest.mark.parametrize("end", ["abort_listen", "shutdown"])
+def test_in_threads_listen_lasts_until_another_thread_ends_it(dsn: str, channel: str, end: str) -> None:
+    payloads: list[str] = []
+    with sync.ConnectionPool(dsn, max_db_pool_size=1) as pool, pool.listener() as listener:
+        listener.add_callback(channel, lambda connection, payload, *_: payloads.append(payload))
+        thread, errors = run_in_thread(listener.listen)
+        pool.notify(channel, "x")
+        wait_until(lambda: payloads == ["x"])
+        assert thread.is_alive()
+        getattr(listener, end)()
+        join(thread, errors, within=2)
+        assert listener.is_started is (end == "abort_listen")
 
 
 @pytest.mark.parametrize("hook", ["setup", "reset"])
