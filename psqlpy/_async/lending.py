@@ -184,7 +184,8 @@ class Lending:
                 await link.run(Commands(()), deadline)
         except exceptions.ConnectionClosedError:
             return False
-        return await self._hooks.run_reset(self, link, deadline)
+        # Asked here: every call of the pool comes by, and hardly one has this.
+        return self._hooks.reset is None or await self._hooks.run_reset(self, link, deadline)
 
     async def _open(self, deadline: float | None) -> AsyncLink:
         try:

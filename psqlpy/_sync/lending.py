@@ -185,7 +185,8 @@ class Lending:
                 link.run(Commands(()), deadline)
         except exceptions.ConnectionClosedError:
             return False
-        return self._hooks.run_reset(self, link, deadline)
+        # Asked here: every call of the pool comes by, and hardly one has this.
+        return self._hooks.reset is None or self._hooks.run_reset(self, link, deadline)
 
     def _open(self, deadline: float | None) -> SyncLink:
         try:

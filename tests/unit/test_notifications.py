@@ -14,11 +14,13 @@ def test_attention_ends_with_a_notification() -> None:
     rig = Rig()
     inbox = Inbox(rig.session)
     attention = Attention(inbox)
+    woken: list[str] = []
+    attention.wake = lambda: woken.append("now")
     rig.session.submit(attention)
-    assert not attention.done and not rig.session.flights
+    assert (woken, list(rig.session.flights)) == ([], [])
     assert rig.session.on_notification is not None
     rig.session.on_notification(("channel", "payload", 7))
-    assert attention.done and attention.error is None
+    assert (woken, attention.error) == (["now"], None)
     assert list(inbox.arrived) == [("channel", "payload", 7)]
     assert inbox.waiting == set()
 
