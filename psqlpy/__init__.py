@@ -2,6 +2,7 @@
 
 from psqlpy import exceptions
 from psqlpy._async.connection import Connection
+from psqlpy._async.listener import Listener
 from psqlpy._async.pool import ConnectionPool
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import (
@@ -13,10 +14,13 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._connect import connect, connect_pool
+from psqlpy._notice import Notice
+from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._pq.capabilities import capabilities
+from psqlpy._query_event import QueryEvent
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
-from psqlpy._status import ConnectionPoolStatus
+from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
 from psqlpy._version import __version__
 from psqlpy.exceptions import Error
 
@@ -24,10 +28,15 @@ __all__ = [
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
+    "ConnectionPoolStats",
     "ConnectionPoolStatus",
     "Error",
     "IsolationLevel",
+    "Listener",
+    "ListenerNotificationMsg",
     "LoadBalanceHosts",
+    "Notice",
+    "QueryEvent",
     "QueryResult",
     "ReadVariant",
     "Record",

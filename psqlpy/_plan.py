@@ -96,6 +96,19 @@ class ConnectPlan:
         self.connect_timeout = connect_timeout
         self._levels: dict[Endpoint, int] = {}
 
+    def with_password(self, password: str) -> ConnectPlan:
+        """The same plan with another password; what one of them learns the other knows."""
+        plan = ConnectPlan(
+            self.endpoints,
+            {**self.parameters, "password": password},
+            options=self.options,
+            target_session_attrs=self.target_session_attrs,
+            load_balance=self.load_balance,
+            connect_timeout=self.connect_timeout,
+        )
+        plan._levels = self._levels
+        return plan
+
     @property
     def user(self) -> str:
         return self.parameters.get("user", "")

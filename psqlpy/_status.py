@@ -1,4 +1,4 @@
-"""ConnectionPoolStatus: what `ConnectionPool.status()` returns."""
+"""ConnectionPoolStatus and ConnectionPoolStats: what `ConnectionPool.status()` and `stats()` return."""
 
 from __future__ import annotations
 
@@ -22,3 +22,20 @@ class ConnectionPoolStatus(NamedTuple):
             f"Connection Pool Status - [max_size: {self.max_size}, size: {self.size}, "
             f"available: {self.available}, waiting: {self.waiting}]"
         )
+
+
+class ConnectionPoolStats(NamedTuple):
+    """What a pool has done since it was made.
+
+    `acquired`: connections given to a call or a block. `opened`: connections made. `closed`: connections closed, by
+    reason: "lost" (broken, or refused by the `reset` hook), "expired" (by `expire_connections`), "surplus" (by
+    `resize`), "pool closed". `waited`: calls that found all connections in use. `timed_out`: of these, those whose time
+    was over before one became free. `errors`: connections that could not be made, the `setup` hook included.
+    """
+
+    acquired: int
+    opened: int
+    closed: dict[str, int]
+    waited: int
+    timed_out: int
+    errors: int

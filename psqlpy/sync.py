@@ -10,11 +10,15 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._connect import MAKES_POOL, like
+from psqlpy._notice import Notice
+from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._pq.capabilities import capabilities
+from psqlpy._query_event import QueryEvent
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
-from psqlpy._status import ConnectionPoolStatus
+from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
+from psqlpy._sync.listener import Listener
 from psqlpy._sync.pool import ConnectionPool
 from psqlpy._sync.transaction import Transaction
 from psqlpy.exceptions import Error
@@ -23,10 +27,15 @@ __all__ = [
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
+    "ConnectionPoolStats",
     "ConnectionPoolStatus",
     "Error",
     "IsolationLevel",
+    "Listener",
+    "ListenerNotificationMsg",
     "LoadBalanceHosts",
+    "Notice",
+    "QueryEvent",
     "QueryResult",
     "ReadVariant",
     "Record",

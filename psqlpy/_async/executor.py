@@ -162,6 +162,7 @@ class Executor:
         dialogue = Dialogue(
             lambda pgconn: simple_query(pgconn, query),
             drops_prepared=_DROPS_PREPARED.search(querystring) is not None,
+            text=querystring,
         )
         await connection.link.run(dialogue, deadline)
         for result in dialogue.value:

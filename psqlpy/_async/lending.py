@@ -12,6 +12,7 @@ from random import random
 
 from psqlpy import exceptions
 from psqlpy._async.executor import deadline_after
+from psqlpy._async.hooks import Hooks
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
 from psqlpy._io.links import AsyncLink, async_connect
@@ -45,6 +46,7 @@ class Lending:
         "_config",
         "_cut",
         "_dropped",
+        "_hooks",
         "_lock",
         "_policy",
         "_registry",
@@ -52,8 +54,11 @@ class Lending:
         "_suspects",
     )
 
-    def __init__(self, config: PoolConfig, registry: Registry, acquire_timeout: float | None) -> None:
+    def __init__(
+        self, config: PoolConfig, registry: Registry, acquire_timeout: float | None, hooks: Hooks
+    ) -> None:
         self._config = config
+        self._hooks = hooks
         self._registry = registry
         self._acquire_timeout = acquire_timeout
         self._policy: Policy[AsyncLink] = Policy(config.max_size)
@@ -141,6 +146,8 @@ class Lending:
         if await wake.wait(until):
             return
         waited = monotonic() - began
+        with self._lock:
+            self._policy.counts.timed_out += 1
         doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
         if until == patience:
             raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
@@ -165,7 +172,10 @@ class Lending:
         self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
 
     async def _is_fit(self, link: AsyncLink, deadline: float | None) -> bool:
-        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""
+        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too.
+
+        And whether the user's own reset is content with it.
+        """
         try:
             await link.move_here()
             if not link.look():
@@ -174,16 +184,31 @@ class Lending:
                 await link.run(Commands(()), deadline)
         except exceptions.ConnectionClosedError:
             return False
-        return True
+        # Asked here: every call of the pool comes by, and hardly one has this.
+        return self._hooks.reset is None or await self._hooks.run_reset(self, link, deadline)
 
     async def _open(self, deadline: float | None) -> AsyncLink:
         try:
-            pgconn = await async_connect(self._config.plan, deadline)
+            link = await self.open_link(deadline)
+            await self._hooks.run_setup(self, link, deadline)
+        except Exception:
+            with self._lock:
+                self._policy.counts.errors += 1
+            raise
+        return link
+
+    async def open_link(self, deadline: float | None) -> AsyncLink:
+        """Connect, outside of the pool."""
+        plan = self._config.plan
+        if self._hooks.password is not None:
+            plan = plan.with_password(await self._hooks.ask_password(deadline))
+        try:
+            pgconn = await async_connect(plan, deadline)
         except exceptions.ConnectTimeoutError as error:
             if deadline is None or monotonic() < deadline:
                 raise
             raise _too_late(str(error)) from error
-        link = AsyncLink(Session(pgconn, self._registry))
+        link = self._hooks.make_link(Session(pgconn, self._registry))
         await link.move_here()
         self._prepare(link)
         return link

@@ -20,7 +20,7 @@ from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.cancel import cancel_what_runs, end_with_process, shut_down
-from psqlpy._io.primitives import AsyncWake
+from psqlpy._io.primitives import AsyncWake, both
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.system_task import call_soon
@@ -190,12 +190,13 @@ class AsyncLink(_Link):
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
         driver = self.driver
+        earlier = None if driver is None else driver.on_settled
         if driver is not None:
             # Before the question: a garbage collection may have brought us here in another thread than the loop's.
-            driver.on_settled = callback
+            driver.on_settled = both(earlier, callback)
         if driver is None or self.is_closed or self.session.is_settled:
             if driver is not None:
-                driver.on_settled = None
+                driver.on_settled = earlier
             callback()
 
     async def cancel(self) -> None:
@@ -312,7 +313,7 @@ class SyncLink(_Link):
         with self.driver.inside() as session:
             settled = session.is_closed or session.is_settled
             if not settled:
-                self.driver.on_settled = callback
+                self.driver.on_settled = both(self.driver.on_settled, callback)
         if settled:
             callback()
 

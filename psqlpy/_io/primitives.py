@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from asyncio import Future
+from collections.abc import Callable
 from sys import modules
 from typing import Any
 from weakref import WeakSet
@@ -133,3 +134,18 @@ async def async_sleep(seconds: float) -> None:
 def sync_sleep(seconds: float) -> None:
     """Wait."""
     time.sleep(seconds)
+
+
+def both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
+    """One callback for two, of which the first may be missing."""
+    if first is None:
+        return second
+    earlier = first
+
+    def call() -> None:
+        try:
+            earlier()
+        finally:
+            second()
+
+    return call

@@ -23,6 +23,13 @@ def spawn_system_task(function: Callable[..., Awaitable[None]], *arguments: obje
     task.add_done_callback(_running.discard)
 
 
+def call_soon_in_trio(callback: Callable[[], None]) -> None:
+    """Call back when trio gets to it; nothing happens where trio doesn't run."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        trio.lowlevel.current_trio_token().run_sync_soon(callback)
+
+
 def call_soon(callback: Callable[[], None]) -> None:
     """Call back when trio gets to it; now where trio doesn't run."""
     trio = sys.modules.get("trio")

@@ -14,6 +14,8 @@ from enum import Enum
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
+from psqlpy._pooling.counts import EXPIRED, LOST, POOL_CLOSED, SURPLUS, Counts
+
 C = TypeVar("C")
 
 
@@ -92,7 +94,17 @@ class Policy(Generic[C]):
 
     # The sizes of these containers are the only record of how many connections there are: a counter beside
     # them could come to disagree, for example when a KeyboardInterrupt falls between two bytecodes.
-    __slots__ = ("_cleaning", "_closed", "_idle", "_leased", "_max_size", "_opening", "_waiting")
+    __slots__ = (
+        "_cleaning",
+        "_closed",
+        "_expired",
+        "_idle",
+        "_leased",
+        "_max_size",
+        "_opening",
+        "_waiting",
+        "counts",
+    )
 
     def __init__(self, max_size: int) -> None:
         _check_max_size(max_size)
@@ -104,6 +116,9 @@ class Policy(Generic[C]):
         self._opening: set[Ticket[C]] = set()
         # Not a plain dict: finding its first key passes over all the deleted ones before it, every time.
         self._waiting: OrderedDict[Ticket[C], None] = OrderedDict()
+        # What is to be closed when it comes back; of connections that are being opened, their tickets.
+        self._expired: set[C | Ticket[C]] = set()
+        self.counts = Counts()
 
     def __repr__(self) -> str:
         max_size, size, available, waiting = self.status()
@@ -156,6 +171,7 @@ class Policy(Generic[C]):
             ticket.state = _FAILED
         else:
             self._waiting[ticket] = None
+            self.counts.waited += 1
         return ticket
 
     def withdraw(self, ticket: Ticket[C]) -> Outcome[C]:
@@ -166,6 +182,7 @@ class Policy(Generic[C]):
         that was opening one closes what it has of it.
         """
         if ticket.connection is not None:
+            self.counts.acquired -= 1
             return self.release(ticket.connection)
         if ticket.state is _OPENING:
             return self.open_failed(ticket)
@@ -182,13 +199,18 @@ class Policy(Generic[C]):
         if connection in self._idle or connection in self._leased or connection in self._cleaning:
             raise RuntimeError("cannot add a connection that the pool already has")
         self._opening.remove(ticket)
+        if ticket in self._expired:
+            self._expired.remove(ticket)
+            self._expired.add(connection)
         self._grant(ticket, connection)
+        self.counts.opened += 1
         return EMPTY
 
     def open_failed(self, ticket: Ticket[C]) -> Outcome[C]:
         """Give up the place of a ticket that was allowed to open a connection; the next waiter may try."""
         self._check_opening(ticket)
         self._opening.remove(ticket)
+        self._expired.discard(ticket)
         ticket.state = _DONE
         return self._outcome(self._fill())
 
@@ -198,10 +220,12 @@ class Policy(Generic[C]):
         if connection is None or self._leased.get(connection) is not ticket:
             raise RuntimeError(f"ticket has no connection to replace: it is {ticket.state.value}")
         del self._leased[connection]
+        self._expired.discard(connection)
         ticket.connection = None
         ticket.state = _OPENING
         self._opening.add(ticket)
-        return Outcome(close=(connection,))
+        self.counts.acquired -= 1
+        return self._outcome((), (connection,), LOST)
 
     def release(self, connection: C, usable: bool = True) -> Outcome[C]:
         """Give a connection back: to the first waiter, else to the idle ones, else to be closed.
@@ -232,13 +256,20 @@ class Policy(Generic[C]):
         if connection not in self._idle:
             return EMPTY
         del self._idle[connection]
-        return Outcome(close=(connection,))  # the free place is nobody's: while one is idle, nobody waits
+        return self._outcome(
+            (), (connection,), LOST
+        )  # the free place is nobody's: while one is idle, nobody waits
 
     def retire_idle(self) -> Outcome[C]:
         """Close all idle connections."""
         idle = tuple(self._idle)
         self._idle.clear()
-        return self._outcome((), idle)
+        return self._outcome((), idle, EXPIRED)
+
+    def expire(self) -> Outcome[C]:
+        """Close all connections that there are now: idle ones at once, the others when they come back."""
+        self._expired.update(self._leased, self._cleaning, self._opening)
+        return self.retire_idle()
 
     def resize(self, max_size: int) -> Outcome[C]:
         """Change how many connections there may be; ignored once the pool is closed.
@@ -253,7 +284,7 @@ class Policy(Generic[C]):
         surplus = tuple(islice(self._idle, max(self.size - max_size, 0)))
         for connection in surplus:
             del self._idle[connection]
-        return self._outcome(self._fill(), surplus)
+        return self._outcome(self._fill(), surplus, SURPLUS)
 
     def close(self) -> Outcome[C]:
         """Fail all who wait and close what is idle; what is in use or being opened is closed on return."""
@@ -265,7 +296,7 @@ class Policy(Generic[C]):
             ticket.state = _FAILED
         idle = tuple(self._idle)
         self._idle.clear()
-        return self._outcome(waiting, idle)
+        return self._outcome(waiting, idle, POOL_CLOSED)
 
     def _best_idle(self, rank: Callable[[C], int]) -> C:
         candidates = reversed(self._idle)
@@ -282,6 +313,7 @@ class Policy(Generic[C]):
         ticket.connection = connection
         ticket.state = _GRANTED
         self._leased[connection] = ticket
+        self.counts.acquired += 1
 
     def _end_lease(self, connection: C) -> None:
         ticket = self._leased.pop(connection, None)
@@ -292,8 +324,15 @@ class Policy(Generic[C]):
 
     def _settle(self, connection: C, usable: bool) -> Outcome[C]:
         """Find a place for a connection that is in none of the containers."""
-        if not usable or self.size >= self._max_size:
-            return Outcome(self._fill(), (connection,))
+        expired = False
+        if self._expired and connection in self._expired:
+            self._expired.remove(connection)
+            expired = True
+        if expired or not usable or self.size >= self._max_size:
+            reason = POOL_CLOSED if self._closed else SURPLUS
+            return self._outcome(
+                self._fill(), (connection,), LOST if not usable else EXPIRED if expired else reason
+            )
         if self._waiting:
             ticket = self._waiting.popitem(last=False)[0]
             self._grant(ticket, connection)
@@ -314,8 +353,12 @@ class Policy(Generic[C]):
         if ticket not in self._opening:
             raise RuntimeError(f"ticket has no permission to open a connection: it is {ticket.state.value}")
 
-    @staticmethod
-    def _outcome(wake: tuple[Ticket[C], ...], close: tuple[C, ...] = ()) -> Outcome[C]:
+    def _outcome(
+        self, wake: tuple[Ticket[C], ...], close: tuple[C, ...] = (), reason: str = LOST
+    ) -> Outcome[C]:
+        """`reason`: why those are closed."""
+        if close:
+            self.counts.closed[reason] += len(close)
         return Outcome(wake, close) if wake or close else EMPTY
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from psqlpy._pq.module import ffi
@@ -10,27 +11,34 @@ from psqlpy._pq.result import diagnostics
 # A server that floods notices must not fill our memory: the newest are kept.
 NOTICES_KEPT = 100
 
+Fields = dict[str, str | None]
+
 
 class NoticeBox:
     """Notices of one connection, oldest first."""
 
-    __slots__ = ("notices",)
+    __slots__ = ("notices", "on_notice")
 
     def __init__(self) -> None:
-        self.notices: list[dict[str, str | None]] = []
+        self.notices: list[Fields] = []
+        # Called in the middle of libpq's reading, for each: it may only note them.
+        self.on_notice: Callable[[Fields], None] | None = None
 
     def handle(self) -> Any:
         """The address for libpq; whoever keeps it keeps the box alive."""
         return ffi.new_handle(self)
 
-    def take(self) -> list[dict[str, str | None]]:
+    def take(self) -> list[Fields]:
         notices, self.notices = self.notices, []
         return notices
 
 
 @ffi.def_extern()  # type: ignore[untyped-decorator,unused-ignore]
 def psq_on_notice(handle: Any, notice: Any) -> None:
-    notices = ffi.from_handle(handle).notices
-    notices.append(diagnostics(notice))
-    if len(notices) > NOTICES_KEPT:
-        del notices[0]
+    box = ffi.from_handle(handle)
+    fields = diagnostics(notice)
+    box.notices.append(fields)
+    if len(box.notices) > NOTICES_KEPT:
+        del box.notices[0]
+    if box.on_notice is not None:
+        box.on_notice(fields)

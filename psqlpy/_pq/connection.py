@@ -46,13 +46,13 @@ _execute_flight = lib.psq_execute_flight
 class PGconn:
     """A libpq connection; finished with its Python object at the latest."""
 
-    __slots__ = ("__weakref__", "_forks", "_notice_box", "_notice_handle", "_pump", "pointer")
+    __slots__ = ("__weakref__", "_forks", "_notice_handle", "_pump", "notice_box", "pointer")
 
     def __init__(self, pointer: Any) -> None:
         self.pointer = pointer
         self._forks = _forks
-        self._notice_box = NoticeBox()
-        self._notice_handle = self._notice_box.handle()
+        self.notice_box = NoticeBox()
+        self._notice_handle = self.notice_box.handle()
         self._pump = ffi.new("psq_pump_state *")
         lib.PQsetNoticeReceiver(pointer, lib.psq_on_notice, self._notice_handle)
 
@@ -177,12 +177,12 @@ class PGconn:
 
     def take_notices(self) -> list[dict[str, str | None]]:
         """Notices since the last call, oldest first, as diagnostic fields."""
-        return self._notice_box.take()
+        return self.notice_box.take()
 
     @property
     def is_dismissed(self) -> bool:
         """Whether the server has said why it hangs up: its end of the connection is closed, or is about to be."""
-        notices = self._notice_box.notices
+        notices = self.notice_box.notices
         return (
             bool(notices) and notices[-1].get("severity_nonlocalized", notices[-1]["severity"]) in _LAST_WORDS
         )

@@ -26,8 +26,12 @@ Talk = Generator[Want, int | None, Any]
 class Dialogue(Request):
     """Runs when everything before it has landed; everything behind it waits."""
 
-    def __init__(self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False) -> None:
+    def __init__(
+        self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False, text: str = ""
+    ) -> None:
         self.talk = talk
+        # For those who are told what is executed.
+        self.text = text
         # What runs may remove prepared statements, ours too: its results will tell.
         self.drops_prepared = drops_prepared
         self.value: Any = None
@@ -51,13 +55,18 @@ class Dialogue(Request):
             self.value = ended.value
             if self.drops_prepared and any(result.command_tag in _DROPPED_ALL for result in self.value):
                 session.statements.clear()
-            session.end_dialogue(None)
+            self._end(session, None)
         except exceptions.ConnectionClosedError as error:
             session.lost(str(error))
         except Exception as error:
-            session.end_dialogue(error)
+            self._end(session, error)
         else:
             session.wants_write = bool(want & Want.WRITE)
+
+    def _end(self, session: Session, error: Exception | None) -> None:
+        session.end_dialogue(error)
+        # Notifications that came meanwhile are with libpq: nothing will make the socket readable again.
+        session.has_more = session.on_notification is not None
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         raise AssertionError("a dialogue reads its own results")

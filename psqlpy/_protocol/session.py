@@ -88,7 +88,8 @@ class Session:
         self.close_reason: exceptions.ConnectionLostError | None = None
         # Something was executed that may have left traces for the next user of a pooled connection.
         self.leaves_state = False
-        self.on_notification: Callable[[Notification], None] | None = None
+        # None is what it is told at the end.
+        self.on_notification: Callable[[Notification | None], None] | None = None
         if not pgconn.begin_pipeline():
             self.lost(pgconn.error_message)
 
@@ -387,14 +388,13 @@ class Session:
 
     def _close(self) -> None:
         self.state = advance(self.state, Event.CLOSED)
-        self.gate_open = False
-        self.wants_write = False
-        self.cancel_outstanding = False
-        self.cancelled_by = None
-        self.dialogue = None
+        self.gate_open = self.wants_write = self.cancel_outstanding = False
+        self.cancelled_by = self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()
         self.flights.clear()
         self.queue.clear()
         for request in failed:
             request.fail(closed(self.close_reason, written=request.written))
+        if self.on_notification is not None:
+            self.on_notification(None)

@@ -22,6 +22,7 @@ from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
 from psqlpy._sync.executor import deadline_after
+from psqlpy._sync.hooks import Hooks
 
 # A call that waits looks whether the handle of a connection is in garbage that wasn't collected yet: first after so
 # long, or up to twice that, lest ten thousand look at once, then after pauses that grow. Seconds.
@@ -46,6 +47,7 @@ class Lending:
         "_config",
         "_cut",
         "_dropped",
+        "_hooks",
         "_lock",
         "_policy",
         "_registry",
@@ -53,8 +55,11 @@ class Lending:
         "_suspects",
     )
 
-    def __init__(self, config: PoolConfig, registry: Registry, acquire_timeout: float | None) -> None:
+    def __init__(
+        self, config: PoolConfig, registry: Registry, acquire_timeout: float | None, hooks: Hooks
+    ) -> None:
         self._config = config
+        self._hooks = hooks
         self._registry = registry
         self._acquire_timeout = acquire_timeout
         self._policy: Policy[SyncLink] = Policy(config.max_size)
@@ -142,6 +147,8 @@ class Lending:
         if wake.wait(until):
             return
         waited = monotonic() - began
+        with self._lock:
+            self._policy.counts.timed_out += 1
         doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
         if until == patience:
             raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
@@ -166,7 +173,10 @@ class Lending:
         self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
 
     def _is_fit(self, link: SyncLink, deadline: float | None) -> bool:
-        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too."""
+        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too.
+
+        And whether the user's own reset is content with it.
+        """
         try:
             link.move_here()
             if not link.look():
@@ -175,16 +185,31 @@ class Lending:
                 link.run(Commands(()), deadline)
         except exceptions.ConnectionClosedError:
             return False
-        return True
+        # Asked here: every call of the pool comes by, and hardly one has this.
+        return self._hooks.reset is None or self._hooks.run_reset(self, link, deadline)
 
     def _open(self, deadline: float | None) -> SyncLink:
         try:
-            pgconn = sync_connect(self._config.plan, deadline)
+            link = self.open_link(deadline)
+            self._hooks.run_setup(self, link, deadline)
+        except Exception:
+            with self._lock:
+                self._policy.counts.errors += 1
+            raise
+        return link
+
+    def open_link(self, deadline: float | None) -> SyncLink:
+        """Connect, outside of the pool."""
+        plan = self._config.plan
+        if self._hooks.password is not None:
+            plan = plan.with_password(self._hooks.ask_password(deadline))
+        try:
+            pgconn = sync_connect(plan, deadline)
         except exceptions.ConnectTimeoutError as error:
             if deadline is None or monotonic() < deadline:
                 raise
             raise _too_late(str(error)) from error
-        link = SyncLink(Session(pgconn, self._registry))
+        link = self._hooks.make_link(Session(pgconn, self._registry))
         link.move_here()
         self._prepare(link)
         return link

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from os import PathLike
 from types import TracebackType
@@ -24,20 +24,25 @@ from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
-from psqlpy._sync.lending import Lending
+from psqlpy._sync.hooks import Hooks
+from psqlpy._sync.notifying import Notifying
+from psqlpy._sync.observing import Observing
 
 if TYPE_CHECKING:
+    from psqlpy._notice import Notice
     from psqlpy._protocol.unprepared import Descriptions
+    from psqlpy._query_event import QueryEvent
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Lending, SyncPoolBlock):
+class ConnectionPool(Observing, Notifying, SyncPoolBlock):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits.
+    while all are in use. Both are in seconds; None waits. `password` may also be a function; it and the functions that
+    the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     """
 
     __slots__ = ("__weakref__", "descriptions", "timeout")
@@ -46,7 +51,7 @@ class ConnectionPool(Lending, SyncPoolBlock):
         self,
         dsn: str | None = None,
         username: str | None = None,
-        password: str | None = None,
+        password: str | Callable[[], Any] | None = None,
         host: str | None = None,
         hosts: Sequence[str] | None = None,
         port: int | None = None,
@@ -73,11 +78,17 @@ class ConnectionPool(Lending, SyncPoolBlock):
         *,
         timeout: float | None = None,
         acquire_timeout: float | None = None,
+        setup: Callable[[Connection], Any] | None = None,
+        reset: Callable[[Connection], Any] | None = None,
+        on_notice: Callable[[Notice], object] | None = None,
+        on_query: Callable[[QueryEvent], object] | None = None,
+        log_parameters: bool = False,
     ) -> None:
+        hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(
             dsn,
             username,
-            password,
+            None if callable(password) else password,
             host,
             hosts,
             port,
@@ -104,7 +115,7 @@ class ConnectionPool(Lending, SyncPoolBlock):
         )
         self.timeout = check_timeout("timeout", timeout)
         forget_last_error()
-        super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout))
+        super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout), hooks)
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 

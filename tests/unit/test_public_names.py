@@ -17,10 +17,22 @@ import psqlpy.sync
 # The version is the package's, not a mirror's.
 ONLY_ASYNC = {"__version__"}
 
-MIRRORED = ["Connection", "ConnectionPool", "Transaction"]
+MIRRORED = ["Connection", "ConnectionPool", "Listener", "Transaction"]
+# A method of each that waits; of the others it is `execute`.
+WAITING = {"ConnectionPool": "aclose", "Listener": "receive"}
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
-BLOCKS = {"__aenter__", "__aexit__", "__enter__", "__exit__", "__await__"}
+BLOCKS = {
+    "__aenter__",
+    "__aexit__",
+    "__aiter__",
+    "__anext__",
+    "__await__",
+    "__enter__",
+    "__exit__",
+    "__iter__",
+    "__next__",
+}
 
 
 def public_names(cls: type) -> set[str]:
@@ -82,7 +94,7 @@ def test_mirrored_classes_have_the_same_members(name: str) -> None:
         if not isinstance(value, property):
             assert shape(getattr(ours, member)) == shape(getattr(mirrored, member)), member
     assert set(vars(ours)) - set(vars(mirrored)) <= BLOCKS
-    assert not inspect.iscoroutinefunction(mirrored.aclose if name == "ConnectionPool" else mirrored.execute)
+    assert not inspect.iscoroutinefunction(getattr(mirrored, WAITING.get(name, "execute")))
 
 
 @pytest.mark.parametrize("name", ["connect", "connect_pool"])

@@ -1,0 +1,23 @@
+"""ListenerNotificationMsg: one notification, as a listener hands it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ListenerNotificationMsg:
+    """One notification: `channel`, `payload` (empty if it has none), `process_id` of the backend that sent it.
+
+    `connection` is the listener's own connection.
+    """
+
+    __slots__ = ("channel", "connection", "payload", "process_id")
+
+    def __init__(self, channel: str, payload: str, process_id: int, connection: Any) -> None:
+        self.channel = channel
+        self.payload = payload
+        self.process_id = process_id
+        self.connection = connection
+
+    def __repr__(self) -> str:
+        return f"<ListenerNotificationMsg {self.channel!r}: {self.payload!r} from {self.process_id}>"
