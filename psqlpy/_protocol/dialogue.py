@@ -58,6 +58,11 @@ class Dialogue(Request):
             session.end_dialogue(error)
         else:
             session.wants_write = bool(want & Want.WRITE)
+            if want is Want.CALLER:
+                self.pause(session)
+
+    def pause(self, session: Session) -> None:
+        raise AssertionError("this dialogue has nobody to wait for")
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         raise AssertionError("a dialogue reads its own results")
