@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PART = 1 << 20
 _SLICE = 0.003
 _MAX_PORTION = 1024
+_SMALL = 1 << 16
 # How long the server may take to agree that a copy has failed, before the connection is left to clean up by itself.
 _PATIENCE = 2.0
 
@@ -81,14 +82,21 @@ class ItemSource(Source):
     def __init__(self, items: AsyncItems, first: list[Any]) -> None:
         self._items = items
         self._next = first
+        # How many are taken at once: many small ones, of large ones each by itself.
+        self._portion = 1
 
     async def take(self, deadline: float | None) -> Part | None:
         items, self._next = self._next, []
-        while not items or not any(items):
-            items = await self._items.take(1, monotonic(), deadline)
+        data = b""
+        while not data:
+            items = items or await self._items.take(self._portion, monotonic() + _SLICE, deadline)
             if not items:
                 return None
-        return b"".join([to_bytes(item) for item in items]), 0
+            data = b"".join([to_bytes(item) for item in items])
+            small = len(data) < _SMALL
+            self._portion = min(_MAX_PORTION, self._portion * 2) if small else max(1, self._portion // 4)
+            items = []
+        return data, 0
 
 
 class RecordSource(Source):
@@ -189,10 +197,9 @@ class Sending:
             if copy.paused:
                 await self._link.go_on(copy, self._deadline)
         except exceptions.QueryTimeoutError:
-            unended = copy.paused
             self._link.leave(copy)
             error = query_timeout(self._began, copy)
-            error.may_have_committed = error.may_have_committed and not unended
+            error.may_have_committed = copy.completed
             raise error from None
         except Exception as error:
             await self._break_off(copy, error)

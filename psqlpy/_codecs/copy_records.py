@@ -88,7 +88,12 @@ class RecordPlan:
         NoBinary where a value can only be sent as text.
         """
         width = len(self.names)
-        if self._columns and set(map(type, records)) <= {tuple, list} and set(map(len, records)) <= {width}:
+        if (
+            records
+            and self._columns
+            and set(map(type, records)) <= {tuple, list}
+            and set(map(len, records)) <= {width}
+        ):
             try:
                 pieces = [
                     piece

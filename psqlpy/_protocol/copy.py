@@ -118,6 +118,8 @@ class CopyIn(Copy):
         super().__init__(query)
         self.data: bytes | memoryview | None = None
         self.reason: bytes | None = None
+        # The server was told that this is all: it may store the rows.
+        self.completed = False
 
     def talk(self, pgconn: PGconn) -> Talk:
         if not (yield from self.begin(pgconn, ExecStatus.COPY_IN)):
@@ -131,6 +133,7 @@ class CopyIn(Copy):
             if not pgconn.put_copy_data(data):
                 raise exceptions.ConnectionLostError(pgconn.error_message)
             yield from self.flush(pgconn)
+        self.completed = not self._is_left()
         if pgconn.put_copy_end(self.reason or (_LEFT if self._is_left() else None)) < 0:
             raise exceptions.ConnectionLostError(pgconn.error_message)
         yield from self.flush(pgconn)

@@ -42,6 +42,7 @@ class CopyOut:
     __slots__ = (
         "__weakref__",
         "_as_dict",
+        "_began",
         "_closed",
         "_columns",
         "_connection",
@@ -60,7 +61,6 @@ class CopyOut:
         "_query",
         "_reported",
         "_source",
-        "_began",
         "_timeout",
         "row_count",
     )
