@@ -1,4 +1,4 @@
-"""COPY that is cancelled: between two records, while sending, while rows wait to be taken; and the event loop's turns."""
+"""COPY that is cancelled between two records, while sending, while rows wait; and the turns of the event loop."""
 
 from __future__ import annotations
 
@@ -67,9 +67,11 @@ async def test_a_paused_copy_costs_nothing(dsn: str) -> None:
     """Rows wait in the socket, and a statement of another task waits behind them: nobody is to spin."""
     async with ConnectionPool(dsn) as pool, pool.acquire() as connection, anyio.create_task_group() as tasks:
         answers: list[Any] = []
+        answered = anyio.Event()
 
         async def ask() -> None:
             answers.append(await connection.fetch_val("SELECT 7"))
+            answered.set()
 
         copy = connection.copy_out(query=STREAM)
         await copy.__anext__()
@@ -81,8 +83,7 @@ async def test_a_paused_copy_costs_nothing(dsn: str) -> None:
         assert not answers
         copy.close()
         with anyio.fail_after(5):
-            while not answers:
-                await anyio.sleep(0.01)
+            await answered.wait()
 
 
 async def test_others_have_their_turn(dsn: str) -> None:
