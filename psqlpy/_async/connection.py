@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
+from psqlpy._async.copying import Copying
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Executor):
+class Connection(AsyncConnectionBlock, Executor, Copying):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -87,6 +88,7 @@ class Connection(AsyncConnectionBlock, Executor):
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
+            link.leave_copy()
             pool.give_back(link)
 
     def back_to_pool(self) -> None:

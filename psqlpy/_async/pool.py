@@ -8,7 +8,9 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from psqlpy import exceptions
 from psqlpy._async.connection import Connection
+from psqlpy._async.copying import Copying
 from psqlpy._async.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._async.hooks import Hooks
 from psqlpy._async.notifying import Notifying
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Observing, Notifying, AsyncPoolBlock):
+class ConnectionPool(Observing, Notifying, AsyncPoolBlock, Copying):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
@@ -270,6 +272,17 @@ class ConnectionPool(Observing, Notifying, AsyncPoolBlock):
     ) -> None:
         """Execute one statement for every row of parameters, for all or for none; as Connection.execute_many."""
         await self._with_connection("execute_many", timeout, querystring, parameters, prepared)
+
+    # What Copying asks for
+
+    _family = exceptions.ConnectionExecuteError
+
+    async def _begin_copy(self, timeout: float | None) -> tuple[Connection, float | None]:
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        return Connection(self, await self.take_link(deadline)), deadline
+
+    def _end_copy(self, connection: Connection) -> None:
+        connection.close()
 
     async def _with_connection(
         self, method: str, timeout: float | None, *arguments: object, **options: object

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
+from psqlpy._async.copying import Copying
 from psqlpy._async.executor import Executor
 from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import AsyncTransactionBlock
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(AsyncTransactionBlock, Executor):
+class Transaction(AsyncTransactionBlock, Executor, Copying):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any

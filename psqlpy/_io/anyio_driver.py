@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +20,9 @@ from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
+
+if TYPE_CHECKING:
+    from psqlpy._protocol.copy import Copy
 
 _READ = 1
 _WRITE = 2
@@ -55,9 +58,9 @@ class AnyioDriver:
     def is_alive(self) -> bool:
         return True
 
-    async def run(self, request: Request, deadline: float | None) -> None:
+    async def run(self, request: Request, deadline: float | None, its_turn: bool = False) -> None:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
-        self.session.submit(request)
+        self.session.submit(request, its_turn)
         if request.done:
             await anyio.lowlevel.checkpoint()
         elif deadline is None:
@@ -72,6 +75,20 @@ class AnyioDriver:
             self.end()
         if request.error is not None:
             raise request.take_error()
+
+    async def go_on(self, copy: Copy, deadline: float | None) -> None:
+        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
+        copy.resume(self.session)
+        try:
+            await self.run(copy, deadline, its_turn=True)
+        finally:
+            # If it has ended at once, those behind it wait, and nobody reads.
+            self._pass_on()
+
+    def leave(self, copy: Copy) -> None:
+        """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
+        copy.leave(self.session)
+        self._leave(copy)
 
     async def _wait(self, request: Request) -> None:
         try:
@@ -89,10 +106,11 @@ class AnyioDriver:
         """One wait, for the socket if nobody else waits for it, otherwise for the one who does."""
         session = self.session
         writes = session.wants_write and self._writer is None
-        if session.has_more:
+        held = session.is_held
+        if session.has_more and not held:
             await anyio.lowlevel.checkpoint()
             self._pump(0)
-        elif self._reader is None or writes:
+        elif (self._reader is None or writes) and not held:
             wanted = (_READ if self._reader is None else 0) | (_WRITE if writes else 0)
             # Should a KeyboardInterrupt strike between here and the wait, `_wait` finds these.
             if wanted & _READ:

@@ -14,7 +14,7 @@ from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
 from functools import partial
 from sys import modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psqlpy._io.cancel import Cancellation, cancel_what_runs
 from psqlpy._io.notebook import keep_interruptible
@@ -23,6 +23,9 @@ from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
+
+if TYPE_CHECKING:
+    from psqlpy._protocol.copy import Copy
 
 _READ = 1
 _WRITE = 2
@@ -80,6 +83,7 @@ class AsyncioDriver:
         "_looked_after",
         "_reference",
         "cancellations",
+        "is_reading",
         "is_writing",
         "loop",
         "on_settled",
@@ -94,6 +98,7 @@ class AsyncioDriver:
         self.on_settled: Callable[[], None] | None = None
         self._fd = session.fd
         self.is_writing = False
+        self.is_reading = True
         # Whether somebody will look for a reset connection; where the loop tells, nobody need.
         self._looked_after = not _forgets_reset_sockets(loop)
         self._reference = weakref.ref(self)
@@ -119,10 +124,10 @@ class AsyncioDriver:
 
     # Requests
 
-    async def run(self, request: Request, deadline: float | None) -> None:
+    async def run(self, request: Request, deadline: float | None, its_turn: bool = False) -> None:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
         session = self.session
-        session.submit(request)
+        session.submit(request, its_turn)
         if not request.done:
             if session.wants_write and not self.is_writing:
                 self.follow()
@@ -160,6 +165,20 @@ class AsyncioDriver:
             self._leave(request)
             raise query_timeout(began, request)
 
+    async def go_on(self, copy: Copy, deadline: float | None) -> None:
+        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
+        copy.resume(self.session)
+        if not self.is_reading:
+            self.follow()
+        await self.run(copy, deadline, its_turn=True)
+
+    def leave(self, copy: Copy) -> None:
+        """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
+        copy.leave(self.session)
+        self._leave(copy)
+        if self._fd >= 0:
+            self.follow()
+
     def look(self) -> None:
         """Pump if the socket has anything to say, an error too, and look again later if somebody still waits."""
         self._looked_after = False
@@ -185,8 +204,17 @@ class AsyncioDriver:
                 self.loop.add_writer(self._fd, _on_ready, self._reference, _WRITE)
             else:
                 self.loop.remove_writer(self._fd)
-        if session.has_more:
-            self.loop.call_soon(_on_ready, self._reference, 0)
+        if session.is_held:
+            if session.has_more and self.is_reading:
+                # The loop would call us over and over about what is to stay where it is.
+                self.is_reading = False
+                self.loop.remove_reader(self._fd)
+        else:
+            if not self.is_reading and not session.is_closed:
+                self.is_reading = True
+                self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
+            if session.has_more:
+                self.loop.call_soon(_on_ready, self._reference, 0)
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
 

@@ -1,7 +1,7 @@
-"""A few daemon threads for calls that block: name resolution and cancel requests.
+"""A few daemon threads for calls that block: name resolution, cancel requests, and files that are copied.
 
 Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent.
-Either kind has threads of its own: cancel requests that are stuck in a dead network keep nobody from finding another
+Each kind has threads of its own: cancel requests that are stuck in a dead network keep nobody from finding another
 server.
 """
 
@@ -33,12 +33,13 @@ class _Pool:
 
 _resolving = _Pool()
 _cancelling = _Pool()
+_copying = _Pool()
 
 
 def _forget_threads() -> None:
     # A forked child has none of its parent's threads.
-    global _resolving, _cancelling
-    _resolving, _cancelling = _Pool(), _Pool()
+    global _resolving, _cancelling, _copying
+    _resolving, _cancelling, _copying = _Pool(), _Pool(), _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -53,6 +54,11 @@ def start(job: _Job) -> None:
 def start_cancel(job: _Job) -> None:
     """Run a cancel request likewise."""
     _start(_cancelling, job)
+
+
+def start_file(job: _Job) -> None:
+    """Run a call of a file likewise."""
+    _start(_copying, job)
 
 
 def wait_for_cancels(seconds: float) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psqlpy._io.cancel import THREAD_DRAIN_BUDGET, Cancellation
 from psqlpy._io.primitives import Lock
@@ -21,6 +21,9 @@ from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.failures import closed
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
+
+if TYPE_CHECKING:
+    from psqlpy._protocol.copy import Copy
 
 _READ = 1
 _WRITE = 2
@@ -50,12 +53,12 @@ class ThreadDriver:
         # Cancelled statements that their callers have left to those who still wait.
         self._left: list[Cancellation] = []
 
-    def run(self, request: Request, deadline: float | None) -> None:
+    def run(self, request: Request, deadline: float | None, its_turn: bool = False) -> None:
         """Submit a request and wait until it has ended; raises its error or QueryTimeoutError."""
         began = 0.0 if deadline is None else time.monotonic()
         try:
             with self.lock:
-                self.session.submit(request)
+                self.session.submit(request, its_turn)
                 if self._reader is None and not request.done:
                     self._reader = request
             while not request.done:
@@ -79,12 +82,24 @@ class ThreadDriver:
         if request.error is not None:
             raise request.take_error()
 
+    def go_on(self, copy: Copy, deadline: float | None) -> None:
+        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
+        with self.lock:
+            copy.resume(self.session)
+        self.run(copy, deadline, its_turn=True)
+
+    def leave(self, copy: Copy) -> None:
+        """Leave a paused dialogue: it is broken off within a tenth of a second, or the connection is closed."""
+        with self.lock:
+            copy.leave(self.session)
+        self._leave(copy)
+
     def _lead(self, request: Request, deadline: float | None) -> None:
         """Read for all, until the request is done or its time is over; the caller has become the reader."""
         session = self.session
         # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
-            while not request.done:
+            while not (request.done or session.is_held):
                 longest = 0 if session.has_more else _milliseconds(deadline)
                 if self._left:
                     longest = min(longest, _LEFT_POLL)
@@ -107,7 +122,7 @@ class ThreadDriver:
         session = self.session
         woken = None
         with self.lock:
-            if self._reader is None:
+            if self._reader is None and not session.is_held:
                 if not request.done:
                     self._reader = request
                 return

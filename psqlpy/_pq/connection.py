@@ -280,6 +280,10 @@ class PGconn:
         """End COPY FROM STDIN, with `error` as failed: 1 queued, 0 try again when writable, -1 failed."""
         return int(lib.PQputCopyEnd(self.pointer, ffi.NULL if error is None else error))
 
+    def put_copy_data(self, data: bytes | memoryview) -> bool:
+        """Queue data of COPY FROM STDIN, however much is queued already; False when the connection is lost."""
+        return bool(lib.PQputCopyData(self.pointer, ffi.from_buffer(data), len(data)) > 0)
+
     def drop_copy_data(self) -> int:
         """Throw one row of COPY TO STDOUT away: its size, 0 when none is there yet, -1 at the end, -2 on failure."""
         buffer = ffi.new("char **")

@@ -62,6 +62,11 @@ class Dialogue(Request):
             self._end(session, error)
         else:
             session.wants_write = bool(want & Want.WRITE)
+            if want is Want.CALLER:
+                self.pause(session)
+
+    def pause(self, session: Session) -> None:
+        raise AssertionError("this dialogue has nobody to wait for")
 
     def _end(self, session: Session, error: Exception | None) -> None:
         session.end_dialogue(error)

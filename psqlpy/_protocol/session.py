@@ -51,6 +51,7 @@ class Session:
         "flights",
         "gate_open",
         "has_more",
+        "is_held",
         "leaves_state",
         "on_notification",
         "pgconn",
@@ -79,6 +80,8 @@ class Session:
         self.wants_write = False
         # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
         self.has_more = False
+        # A COPY waits for its caller: nothing is read before that comes back.
+        self.is_held = False
         # The simple query or COPY that has the connection for itself.
         self.dialogue: Dialogue | None = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
@@ -388,7 +391,7 @@ class Session:
 
     def _close(self) -> None:
         self.state = advance(self.state, Event.CLOSED)
-        self.gate_open = self.wants_write = self.cancel_outstanding = False
+        self.gate_open = self.wants_write = self.cancel_outstanding = self.is_held = False
         self.cancelled_by = self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()

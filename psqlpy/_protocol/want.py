@@ -8,6 +8,7 @@ from enum import IntFlag
 class Want(IntFlag):
     """Socket directions; the bits are those of the C helpers."""
 
+    CALLER = 0  # not for the socket: for whoever the dialogue is with
     READ = 1
     WRITE = 2
     READ_WRITE = 3

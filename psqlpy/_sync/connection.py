@@ -13,6 +13,7 @@ from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.links import SyncLink
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
+from psqlpy._sync.copying import Copying
 from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
 from psqlpy._sync.transaction import Transaction
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(SyncConnectionBlock, Executor):
+class Connection(SyncConnectionBlock, Executor, Copying):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -88,6 +89,7 @@ class Connection(SyncConnectionBlock, Executor):
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
+            link.leave_copy()
             pool.give_back(link)
 
     def back_to_pool(self) -> None:

@@ -9,6 +9,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from psqlpy import exceptions
 from psqlpy._checks import check_pool_size
 from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
@@ -23,6 +24,7 @@ from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
+from psqlpy._sync.copying import Copying
 from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._sync.hooks import Hooks
 from psqlpy._sync.notifying import Notifying
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Observing, Notifying, SyncPoolBlock):
+class ConnectionPool(Observing, Notifying, SyncPoolBlock, Copying):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
@@ -265,6 +267,17 @@ class ConnectionPool(Observing, Notifying, SyncPoolBlock):
     ) -> None:
         """Execute one statement for every row of parameters, for all or for none; as Connection.execute_many."""
         self._with_connection("execute_many", timeout, querystring, parameters, prepared)
+
+    # What Copying asks for
+
+    _family = exceptions.ConnectionExecuteError
+
+    def _begin_copy(self, timeout: float | None) -> tuple[Connection, float | None]:
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        return Connection(self, self.take_link(deadline)), deadline
+
+    def _end_copy(self, connection: Connection) -> None:
+        connection.close()
 
     def _with_connection(
         self, method: str, timeout: float | None, *arguments: object, **options: object

@@ -13,6 +13,7 @@ from psqlpy._io.blocks import SyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import quote_identifier, start_transaction
+from psqlpy._sync.copying import Copying
 from psqlpy._sync.executor import Executor
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(SyncTransactionBlock, Executor):
+class Transaction(SyncTransactionBlock, Executor, Copying):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any

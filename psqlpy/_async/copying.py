@@ -1,0 +1,397 @@
+"""Copying: COPY for connections, transactions and the pool. How data travels is in copy_in.py and copy_out.py."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from psqlpy import exceptions
+from psqlpy._async.copy_in import (
+    BYTES,
+    BytesSource,
+    FileSource,
+    ItemSource,
+    RecordSource,
+    Sending,
+    Source,
+)
+from psqlpy._async.copy_out import CopyOut
+from psqlpy._codecs.copy_binary import NoBinary
+from psqlpy._codecs.copy_records import RecordPlan
+from psqlpy._io.blocks import AsyncCall, async_call
+from psqlpy._io.primitives import monotonic
+from psqlpy._io.streams import AsyncItems, is_iterable
+from psqlpy._protocol.classify import classify
+from psqlpy._protocol.copy_text import (
+    Options,
+    check_columns,
+    check_format,
+    column_list,
+    parenthesised,
+    qualified,
+)
+from psqlpy._protocol.unprepared import Unprepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from psqlpy._async.connection import Connection
+
+    Progress = Callable[[int, int], object]
+
+# The columns of a table that COPY can write, in their order; a domain is what it is made of.
+_COLUMNS = """
+SELECT a.attname::text, b.oid, b.typtype::text
+FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL (
+    WITH RECURSIVE base(oid, typbasetype, typtype) AS (
+        SELECT t.oid, t.typbasetype, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
+        UNION ALL
+        SELECT t.oid, t.typbasetype, t.typtype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype
+        WHERE base.typtype = 'd'
+    ) SELECT oid, typtype FROM base WHERE typtype <> 'd') b
+WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY a.attnum
+"""
+
+_TRAITS = classify(_COLUMNS)
+
+
+class Copying:
+    """What can copy. Every call has the connection for itself until it ends; statements of others wait.
+
+    `progress(rows, bytes)` is called after each part with what has been copied since the call before. `timeout` is in
+    seconds and covers the whole of it, the time of the source and of the destination included. After an error nothing
+    is stored, and the connection is usable; a transaction is aborted, as by any statement that fails.
+    """
+
+    __slots__ = ()
+
+    _family: type[exceptions.Error]
+
+    def _lease(self) -> Connection:
+        raise NotImplementedError
+
+    async def _begin_copy(self, timeout: float | None) -> tuple[Connection, float | None]:
+        """The connection to copy on, and until when."""
+        connection = self._lease()
+        return connection, connection.deadline(timeout)
+
+    def _end_copy(self, connection: Connection) -> None:
+        """The connection isn't needed any more; it is its user's."""
+
+    async def binary_copy_to_table(
+        self,
+        source: bytes | bytearray | memoryview | BytesIO,
+        table_name: str,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Copy data in PostgreSQL's binary format into a table; returns the number of rows.
+
+        A BytesIO is read from its start. Files, paths and iterables are for `copy_in`.
+        """
+        if isinstance(source, BytesIO):
+            source = source.getvalue()
+        if not isinstance(source, BYTES):
+            raise exceptions.ParameterTypeError(
+                "source must be bytes or support the buffer protocol, not "
+                f"{type(source).__name__}: copy_in takes files, paths and iterables"
+            )
+        return await self._send(
+            BytesSource(source),
+            table_name,
+            columns,
+            schema_name,
+            {"format": "binary"},
+            progress,
+            timeout,
+        )
+
+    async def copy_records_to_table(
+        self,
+        table_name: str,
+        records: Any,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Copy records into a table; returns their number.
+
+        `records` is any iterable of sequences, one value for each column, or of dicts. Without `columns` these are the
+        keys of the first record if that is a dict, otherwise all that COPY can write: not generated ones, but identity
+        columns too. Raises PyToRustValueMappingError, with the number of the record and the name of the column, for
+        what doesn't fit.
+        """
+        if isinstance(records, str | bytes | bytearray | memoryview) or not is_iterable(records):
+            raise exceptions.ParameterTypeError(
+                f"records must be an iterable of sequences or dicts, not {type(records).__name__}"
+            )
+        return await self._send_items(records, table_name, columns, schema_name, None, progress, timeout)
+
+    async def copy_in(
+        self,
+        table_name: str,
+        source: Any,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        format: str | None = None,
+        delimiter: str | None = None,
+        null: str | None = None,
+        header: bool | Literal["match"] | None = None,
+        quote: str | None = None,
+        escape: str | None = None,
+        force_not_null: Sequence[str] | Literal["*"] | None = None,
+        force_null: Sequence[str] | Literal["*"] | None = None,
+        default: str | None = None,
+        on_error: str | None = None,
+        freeze: bool | None = None,
+        encoding: str | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Copy into a table: a file, by its path or open, bytes, an iterable of bytes, or of records.
+
+        `format` is "text" (as it is without), "csv" or "binary"; the other options are those of PostgreSQL's COPY, and
+        newer servers have more of them. Records are written by psqlpy, without options. Returns the number of rows.
+        """
+        options: Options = {
+            "format": None if format is None else check_format(format),
+            "delimiter": delimiter,
+            "null": null,
+            "header": header,
+            "quote": quote,
+            "escape": escape,
+            "force_not_null": force_not_null,
+            "force_null": force_null,
+            "default": default,
+            "on_error": on_error,
+            "freeze": freeze,
+            "encoding": encoding,
+        }
+        found: Source
+        if isinstance(source, str | PathLike) or hasattr(source, "read"):
+            found = FileSource(source)
+        elif isinstance(source, BYTES):
+            found = BytesSource(source)
+        elif is_iterable(source):
+            return await self._send_items(
+                source, table_name, columns, schema_name, options, progress, timeout
+            )
+        else:
+            raise exceptions.ParameterTypeError(
+                f"source must be a path, a file, bytes or an iterable, not {type(source).__name__}"
+            )
+        return await self._send(found, table_name, columns, schema_name, options, progress, timeout)
+
+    async def _send(
+        self,
+        source: Source,
+        table_name: str,
+        columns: Sequence[str] | None,
+        schema_name: str | None,
+        options: Options,
+        progress: Progress | None,
+        timeout: float | None,
+    ) -> int:
+        target = qualified(table_name, schema_name)
+        connection, deadline = await self._begin_copy(timeout)
+        try:
+            sending = Sending(connection, self._family, deadline, progress)
+            return await sending.run(target, columns, options, source)
+        finally:
+            self._end_copy(connection)
+
+    async def _send_items(
+        self,
+        source: Any,
+        table_name: str,
+        columns: Sequence[str] | None,
+        schema_name: str | None,
+        options: Options | None,
+        progress: Progress | None,
+        timeout: float | None,
+    ) -> int:
+        """Send bytes or records, whichever come first; without `options` they are records."""
+        target = qualified(table_name, schema_name)
+        if columns is not None:
+            columns = check_columns(columns)
+        connection, deadline = await self._begin_copy(timeout)
+        try:
+            items = AsyncItems(source)
+            first = await items.take(1, monotonic(), deadline)
+            sending = Sending(connection, self._family, deadline, progress)
+            if options is not None and isinstance(first[0] if first else b"", (str, *BYTES)):
+                return await sending.run(target, columns, options, ItemSource(items, first))
+            _check_no_options(options or {})
+            if columns is None and first and hasattr(first[0], "keys") and not isinstance(first[0], tuple):
+                columns = check_columns(first[0].keys())
+            found = await self._record_source(connection, items, first, target, columns, deadline)
+            plan = found.plan
+            options = {"format": "binary"} if plan.format else {}
+            return await sending.run(target, plan.names, options, found)
+        finally:
+            self._end_copy(connection)
+
+    async def _record_source(
+        self,
+        connection: Connection,
+        items: AsyncItems,
+        first: list[Any],
+        target: str,
+        columns: Sequence[str] | None,
+        deadline: float | None,
+    ) -> RecordSource:
+        known = await self._columns_of(connection, target, deadline)
+        names = [row[0] for row in known] if columns is None else columns
+        types = {name: (oid, kind) for name, oid, kind in known}
+        # One that the table doesn't have is the server's to complain about.
+        strange = not all(name in types for name in names)
+        described = [types.get(name, (0, "b")) for name in names]
+        registry = connection.link.session.registry
+        source = RecordSource(RecordPlan(names, described, registry, text=strange), items, first)
+        if strange:
+            source.skip()
+        try:
+            source.prepare()
+        except NoBinary:
+            source.plan = RecordPlan(names, described, registry, text=True)
+        return source
+
+    async def _columns_of(
+        self, connection: Connection, target: str, deadline: float | None
+    ) -> list[tuple[Any, ...]]:
+        """(name, type oid, typtype) of the columns that can be written."""
+        await connection.begin_now(deadline)
+        query = Unprepared(_COLUMNS, _TRAITS, [target], connection.descriptions, self._family, ())
+        await connection.link.run(query, deadline)
+        rows: list[tuple[Any, ...]] = query.plan.tuples(query.result)
+        return rows
+
+    @overload
+    def copy_out(
+        self,
+        table_name: str | None = None,
+        destination: None = None,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        query: str | None = None,
+        as_dict: bool = False,
+        format: str | None = None,
+        delimiter: str | None = None,
+        null: str | None = None,
+        header: bool | None = None,
+        quote: str | None = None,
+        escape: str | None = None,
+        force_quote: Sequence[str] | Literal["*"] | None = None,
+        encoding: str | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> CopyOut: ...
+
+    @overload
+    def copy_out(
+        self,
+        table_name: str | None = None,
+        destination: Any = None,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        query: str | None = None,
+        as_dict: bool = False,
+        format: str | None = None,
+        delimiter: str | None = None,
+        null: str | None = None,
+        header: bool | None = None,
+        quote: str | None = None,
+        escape: str | None = None,
+        force_quote: Sequence[str] | Literal["*"] | None = None,
+        encoding: str | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> AsyncCall[int]: ...
+
+    def copy_out(
+        self,
+        table_name: str | None = None,
+        destination: Any = None,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        query: str | None = None,
+        as_dict: bool = False,
+        format: str | None = None,
+        delimiter: str | None = None,
+        null: str | None = None,
+        header: bool | None = None,
+        quote: str | None = None,
+        escape: str | None = None,
+        force_quote: Sequence[str] | Literal["*"] | None = None,
+        encoding: str | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> CopyOut | AsyncCall[int]:
+        """Copy a table, or what a query returns, to a path, an open file or a callback that takes bytes.
+
+        Returns the number of rows then. Without a destination it returns what is iterated over: rows, as tuples or,
+        with `as_dict`, as dicts; or, if there is a `format` or another option, the bytes of the copy, part by part,
+        each of whole rows. `format` is "text", "csv" or "binary".
+        """
+        options: Options = {
+            "format": None if format is None else check_format(format),
+            "delimiter": delimiter,
+            "null": null,
+            "header": header,
+            "quote": quote,
+            "escape": escape,
+            "force_quote": force_quote,
+            "encoding": encoding,
+        }
+        source, statement = _source(table_name, columns, schema_name, query)
+        raw = destination is not None or any(value is not None for value in options.values())
+        if as_dict and raw:
+            raise exceptions.ParameterValueError(
+                "as_dict is for rows: leave the destination, the format and its options out"
+            )
+        copy = CopyOut(self, source, statement, options if raw else None, as_dict, progress, timeout)
+        if destination is None:
+            return copy
+        if not (
+            isinstance(destination, str | PathLike) or hasattr(destination, "write") or callable(destination)
+        ):
+            raise exceptions.ParameterTypeError(
+                f"destination must be a path, a file or a callable, not {type(destination).__name__}"
+            )
+        return async_call(copy.write_to(destination))
+
+
+def _check_no_options(options: Options) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise exceptions.ParameterValueError(
+            f"{given[0]} is for data in PostgreSQL's own formats: records are written by psqlpy, leave it out"
+        )
+
+
+def _source(
+    table_name: str | None, columns: Sequence[str] | None, schema_name: str | None, query: str | None
+) -> tuple[str, str]:
+    """What to copy, and the query that returns the same columns."""
+    if (table_name is None) == (query is None):
+        raise exceptions.ParameterValueError("copy_out takes either a table's name or query=")
+    if query is not None:
+        if columns is not None or schema_name is not None:
+            raise exceptions.ParameterValueError("columns and schema_name are for tables, not for query=")
+        source = parenthesised(query)
+        return source, source[1:-1]
+    assert table_name is not None
+    target = qualified(table_name, schema_name)
+    names = column_list(columns)
+    return target + names, f"SELECT {names[2:-1] or '*'} FROM {target}"

@@ -1,0 +1,221 @@
+"""Where copied data comes from and goes to, as pairs of one shape: items of iterables, and files.
+
+On the asynchronous side files are read and written by daemon threads: a disk that is slow holds no event loop.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from psqlpy import exceptions
+from psqlpy._io import background
+from psqlpy._io.primitives import AsyncWake
+from psqlpy._io.running import running_loop
+
+# A file's next part. Bytes.
+READ_SIZE = 256 * 1024
+
+_IN_MEMORY = (io.BytesIO, io.StringIO)
+
+
+def out_of_time() -> exceptions.QueryTimeoutError:
+    return exceptions.QueryTimeoutError(
+        "timeout: the source of the data, or who takes it, was too slow; the copy was broken off"
+    )
+
+
+def _check(deadline: float | None) -> None:
+    if deadline is not None and time.monotonic() >= deadline:
+        raise out_of_time()
+
+
+async def async_give_way() -> None:
+    """Let others have their turn."""
+    if running_loop() is not None:
+        import asyncio
+
+        await asyncio.sleep(0)
+    else:
+        import trio
+
+        await trio.lowlevel.checkpoint()
+
+
+def sync_give_way() -> None:
+    """Threads are made to."""
+
+
+class AsyncItems:
+    """The items of an iterable or of an asynchronous iterable, some at a time."""
+
+    def __init__(self, source: Any) -> None:
+        self._async = hasattr(source, "__aiter__")
+        self._items: Any = source.__aiter__() if self._async else iter(source)
+
+    async def take(self, count: int, until: float, deadline: float | None) -> list[Any]:
+        """The next items, `count` at most, fewer when it is past `until`; none at the end."""
+        if not self._async:
+            return _take(self._items, count, deadline)
+        if deadline is None:
+            return await self._gather(count, until)
+        import anyio
+
+        with anyio.move_on_after(max(0.0, deadline - time.monotonic())) as scope:
+            return await self._gather(count, until)
+        if scope.cancelled_caught:
+            raise out_of_time()
+        return []
+
+    async def _gather(self, count: int, until: float) -> list[Any]:
+        items: list[Any] = []
+        async for item in self._items:
+            items.append(item)
+            if len(items) >= count or time.monotonic() >= until:
+                break
+        return items
+
+
+class SyncItems:
+    """The items of an iterable, some at a time."""
+
+    def __init__(self, source: Iterable[Any]) -> None:
+        self._items = iter(source)
+
+    def take(self, count: int, until: float, deadline: float | None) -> list[Any]:
+        """The next items, `count` at most; none at the end."""
+        return _take(self._items, count, deadline)
+
+
+def _take(items: Iterator[Any], count: int, deadline: float | None) -> list[Any]:
+    taken = list(islice(items, count))
+    _check(deadline)
+    return taken
+
+
+def is_iterable(source: object) -> bool:
+    """Whether either side can take items of it."""
+    return hasattr(source, "__iter__") or hasattr(source, "__aiter__") or hasattr(source, "__getitem__")
+
+
+async def async_outcome(value: Any) -> Any:
+    """What a callback has returned, waited for if need be."""
+    return await value if isinstance(value, Awaitable) else value
+
+
+def sync_outcome(value: Any) -> Any:
+    """What a callback has returned."""
+    return value
+
+
+class AsyncFile:
+    """A file, its own or another's, whose calls are made by a thread."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    @classmethod
+    async def open(cls, path: Any, mode: str, deadline: float | None) -> AsyncFile:
+        """Open a file by its path."""
+        return cls(await _in_thread(lambda: open(path, mode), deadline))
+
+    async def read(self, deadline: float | None) -> Any:
+        """The next part; nothing at the end."""
+        return await self._call(lambda: self._file.read(READ_SIZE), deadline)
+
+    async def write(self, data: bytes, deadline: float | None) -> None:
+        """Write all of it."""
+        await self._call(lambda: _write(self._file, data), deadline)
+
+    async def flush(self, deadline: float | None) -> None:
+        """Hand what was written to the system."""
+        await self._call(lambda: _flush(self._file), deadline)
+
+    def close(self) -> None:
+        """Close it; what is left to write is written by a thread. Waits for nothing."""
+        background.start_file(lambda: _close_quietly(self._file))
+
+    async def _call(self, call: Callable[[], Any], deadline: float | None) -> Any:
+        if isinstance(self._file, _IN_MEMORY):
+            _check(deadline)
+            return call()
+        return await async_outcome(await _in_thread(call, deadline))
+
+
+class SyncFile:
+    """A file, its own or another's."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    @classmethod
+    def open(cls, path: Any, mode: str, deadline: float | None) -> SyncFile:
+        """Open a file by its path."""
+        return cls(open(path, mode))
+
+    def read(self, deadline: float | None) -> Any:
+        """The next part; nothing at the end."""
+        _check(deadline)
+        return self._file.read(READ_SIZE)
+
+    def write(self, data: bytes, deadline: float | None) -> None:
+        """Write all of it."""
+        _check(deadline)
+        _write(self._file, data)
+
+    def flush(self, deadline: float | None) -> None:
+        """Hand what was written to the system."""
+        _flush(self._file)
+
+    def close(self) -> None:
+        """Close it."""
+        _close_quietly(self._file)
+
+
+def _write(file: Any, data: bytes) -> Any:
+    if isinstance(file, io.TextIOBase):
+        return file.write(data.decode())
+    if not isinstance(file, io.RawIOBase):
+        return file.write(data)
+    view = memoryview(data)
+    while view:
+        # A raw file may take a part.
+        view = view[file.write(view) or 0 :]
+    return None
+
+
+def _flush(file: Any) -> Any:
+    flush = getattr(file, "flush", None)
+    return None if flush is None else flush()
+
+
+def _close_quietly(file: Any) -> None:
+    try:
+        file.close()
+    except OSError:
+        # What it had to say was said by the call before.
+        pass
+
+
+async def _in_thread(call: Callable[[], Any], deadline: float | None) -> Any:
+    """Make a blocking call; who is cancelled, or out of time, leaves it to itself."""
+    done = AsyncWake()
+    outcomes: list[tuple[Any, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcomes.append((call(), None))
+        except BaseException as error:
+            outcomes.append((None, error))
+        done.set()
+
+    background.start_file(run)
+    if not await done.wait(deadline):
+        raise out_of_time()
+    value, error = outcomes.pop()
+    if error is not None:
+        raise error
+    return value

@@ -1,0 +1,183 @@
+"""COPY FROM STDIN and COPY TO STDOUT as dialogues that pause: for more data, or for what has arrived to be taken.
+
+Source: PostgreSQL manual, sections "Message Flow: COPY Operations" and "Functions Associated with the COPY Command".
+A dialogue that is paused is `done`, and it is run again to go on (`resume`). It keeps the connection meanwhile, and
+reads nothing: a server whose rows nobody takes stops sending. An error of the server's is seen at the end of the data.
+Not here: the statement's text (copy_text.py), and where data comes from and goes to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psqlpy import exceptions
+from psqlpy._pq.connection import PGconn
+from psqlpy._pq.copy import BROKEN, END, FULL, CopyBuffer
+from psqlpy._pq.enums import ExecStatus
+from psqlpy._protocol.dialogue import Dialogue, Talk
+from psqlpy._protocol.want import Want
+
+if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
+
+# What one turn takes at most: a loop isn't held for longer than that takes to handle.
+CHUNK = 128 * 1024
+
+_LEFT = b"the source of the data has failed"
+
+
+class Copy(Dialogue):
+    """One COPY. After each run it is paused, or `value` is its last result, an error's if it has failed."""
+
+    def __init__(self, query: bytes) -> None:
+        # Not Dialogue's: its `talk` as an attribute would be a cycle.
+        self.drops_prepared = False
+        self.query = query
+        self.value: PGresult | None = None
+        self.paused = False
+        # Its caller has nothing more to say, or doesn't want to hear more.
+        self.stopped = False
+
+    def talk(self, pgconn: PGconn) -> Talk:
+        raise NotImplementedError
+
+    def write(self, session: Session) -> None:
+        if session.dialogue is self:
+            # Once more: the session is held for it.
+            self.advance(session, 0)
+        elif self.written:
+            raise session.closed_error()
+        else:
+            super().write(session)
+
+    def advance(self, session: Session, ready: int) -> None:
+        if self.paused:
+            # Whoever sees that there is something to read is to look elsewhere until this goes on.
+            session.has_more = True
+        else:
+            super().advance(session, ready)
+
+    def pause(self, session: Session) -> None:
+        self.paused = session.is_held = True
+        self.finish()
+
+    def resume(self, session: Session) -> None:
+        """Make it one that runs, before it is submitted again."""
+        self.paused = session.is_held = session.has_more = False
+        self.done = False
+
+    def leave(self, session: Session) -> None:
+        """Make it one that runs, and that ends without its caller."""
+        self.resume(session)
+        self.stopped = True
+        # Not for long: this brings `advance`, which finds out what to do.
+        session.wants_write = True
+
+    def refused(self) -> bool:
+        """Whether the server has said no, or has broken off."""
+        return self.value is not None and self.value.status != ExecStatus.COMMAND_OK
+
+    def begin(self, pgconn: PGconn, expected: ExecStatus) -> Talk:
+        """Send the statement; False if the server doesn't carry it out, and then `value` says why."""
+        if not pgconn.send_query(self.query):
+            raise exceptions.ConnectionLostError(pgconn.error_message)
+        yield from self.flush(pgconn)
+        result = yield from next_result(pgconn)
+        if result is not None and result.status == expected:
+            return True
+        yield from self.end(pgconn, result)
+        return False
+
+    def end(self, pgconn: PGconn, result: PGresult | None = None) -> Talk:
+        """Read what is left, and keep the result that matters: the first error, or the last."""
+        while True:
+            following = yield from next_result(pgconn)
+            if following is None:
+                break
+            if result is None or result.status != ExecStatus.FATAL_ERROR:
+                result = following
+        if result is None:
+            raise exceptions.ConnectionLostError(pgconn.error_message)
+        self.value = result
+
+    def flush(self, pgconn: PGconn) -> Talk:
+        """Send all, reading meanwhile: a server whose notices nobody takes stops reading."""
+        while left := pgconn.flush():
+            if left < 0:
+                raise exceptions.ConnectionLostError(pgconn.error_message)
+            ready = yield Want.READ_WRITE
+            if ready and ready & Want.READ and not pgconn.consume(copy_out=True):
+                raise exceptions.ConnectionLostError(pgconn.error_message)
+
+
+class CopyIn(Copy):
+    """COPY FROM STDIN: `data` is what to send with the next run; None, or `stop`, ends it."""
+
+    def __init__(self, query: bytes) -> None:
+        super().__init__(query)
+        self.data: bytes | memoryview | None = None
+        self.reason: bytes | None = None
+        # The server was told that this is all: it may store the rows.
+        self.completed = False
+
+    def talk(self, pgconn: PGconn) -> Talk:
+        if not (yield from self.begin(pgconn, ExecStatus.COPY_IN)):
+            return self.value
+        while True:
+            if not self._is_left():
+                yield Want.CALLER
+            data, self.data = self.data, None
+            if data is None or self._is_left():
+                break
+            if not pgconn.put_copy_data(data):
+                raise exceptions.ConnectionLostError(pgconn.error_message)
+            yield from self.flush(pgconn)
+        self.completed = not self._is_left()
+        if pgconn.put_copy_end(self.reason or (_LEFT if self._is_left() else None)) < 0:
+            raise exceptions.ConnectionLostError(pgconn.error_message)
+        yield from self.flush(pgconn)
+        yield from self.end(pgconn)
+        return self.value
+
+    def _is_left(self) -> bool:
+        return self.stopped or self.abandoned
+
+    def stop(self, reason: str) -> None:
+        """End it with the next run, as failed."""
+        self.stopped = True
+        self.reason = reason.encode("utf-8", "replace").replace(b"\0", b"?")
+
+
+class CopyOut(Copy):
+    """COPY TO STDOUT: after each run `buffer` has rows, until it has ended."""
+
+    def __init__(self, query: bytes) -> None:
+        super().__init__(query)
+        self.buffer = CopyBuffer(CHUNK)
+
+    def talk(self, pgconn: PGconn) -> Talk:
+        if not (yield from self.begin(pgconn, ExecStatus.COPY_OUT)):
+            return self.value
+        state = FULL
+        while state != END:
+            if self.stopped or self.abandoned:
+                self.buffer = CopyBuffer(0)
+            state = self.buffer.take(pgconn)
+            if state == BROKEN:
+                raise exceptions.ConnectionLostError(pgconn.error_message)
+            if self.buffer.row_count:
+                yield Want.CALLER
+            elif state not in (END, FULL):
+                yield Want.READ
+        yield from self.end(pgconn)
+        return self.value
+
+
+def next_result(pgconn: PGconn) -> Talk:
+    """Wait for the next result; None when there are no more."""
+    while pgconn.is_busy:
+        yield Want.READ
+        if not pgconn.consume():
+            break
+    return pgconn.get_result()

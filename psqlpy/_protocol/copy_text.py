@@ -1,0 +1,106 @@
+"""The text of COPY statements (PostgreSQL manual, "COPY"): every name and every option is quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psqlpy import exceptions
+from psqlpy._protocol.simple_query import encode_query
+from psqlpy._protocol.sql_text import tokenize
+from psqlpy._protocol.transaction import quote_identifier
+
+FORMATS = ("text", "csv", "binary")
+
+Options = dict[str, object]
+
+
+def qualified(table_name: str, schema_name: str | None) -> str:
+    """The name of a table, of one schema or of the first in the search path that has it."""
+    table = quote_identifier(table_name).decode()
+    return table if schema_name is None else f"{quote_identifier(schema_name).decode()}.{table}"
+
+
+def column_list(columns: Sequence[str] | None) -> str:
+    """` ("a", "b")`, nothing for all columns."""
+    if columns is None:
+        return ""
+    return f" ({', '.join(quote_identifier(name).decode() for name in check_columns(columns))})"
+
+
+def check_columns(columns: Sequence[str]) -> list[str]:
+    """A list of names; ParameterTypeError and ParameterValueError."""
+    if isinstance(columns, str | bytes):
+        raise exceptions.ParameterTypeError(
+            f"columns must be a list of names, not {type(columns).__name__}: put a single name into a list"
+        )
+    try:
+        names = list(columns)
+    except TypeError:
+        raise exceptions.ParameterTypeError(
+            f"columns must be a list of names, not {type(columns).__name__}"
+        ) from None
+    if not names:
+        raise exceptions.ParameterValueError("columns has no names in it: leave it out to copy all columns")
+    return names
+
+
+def copy_from_stdin(target: str, options: Options) -> bytes:
+    """COPY … FROM STDIN; `target` is quoted."""
+    return encode_query(f"COPY {target} FROM STDIN{_option_list(options)}")
+
+
+def copy_to_stdout(source: str, options: Options) -> bytes:
+    """COPY … TO STDOUT; `source` is quoted, or a query in parentheses."""
+    return encode_query(f"COPY {source} TO STDOUT{_option_list(options)}")
+
+
+def parenthesised(query: str) -> str:
+    """A query as COPY's source. One that would end the parentheses, and go on with something else, is refused."""
+    encode_query(query)
+    depth, end, ended = 0, 0, False
+    for kind, start, stop in tokenize(query):
+        if kind in ("space", "comment"):
+            continue
+        mark = query[start:stop] if kind == "mark" else ""
+        if mark == ";":
+            ended = True
+            continue
+        depth += {"(": 1, ")": -1}.get(mark, 0)
+        if ended or depth < 0:
+            raise exceptions.ParameterValueError("the query to copy must be one statement, and complete")
+        end = stop
+    if not end or depth:
+        raise exceptions.ParameterValueError("the query to copy must be one statement, and complete")
+    return f"({query[:end]}\n)"
+
+
+def check_format(format: object) -> str:
+    """One of FORMATS, in any case."""
+    if not isinstance(format, str) or format.lower() not in FORMATS:
+        raise exceptions.ParameterValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+    return format.lower()
+
+
+def _option_list(options: Options) -> str:
+    words = [f"{name.upper()} {_option(name, value)}" for name, value in options.items() if value is not None]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _option(name: str, value: object) -> str:
+    if name == "format":
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if name.startswith("force_"):
+        if value == "*":
+            return "*"
+        return column_list(value)[1:]  # type: ignore[arg-type]  # checked there
+    if not isinstance(value, str):
+        raise exceptions.ParameterTypeError(f"{name} must be a str, not {type(value).__name__}")
+    return quote_literal(value)
+
+
+def quote_literal(value: str) -> str:
+    """A constant that means exactly `value`, whatever standard_conforming_strings is."""
+    quoted = value.replace("'", "''")
+    return "E'" + quoted.replace("\\", "\\\\") + "'" if "\\" in quoted else f"'{quoted}'"
