@@ -1,6 +1,7 @@
 """psqlpy: a PostgreSQL driver on libpq, for asyncio and trio; its synchronous mirror is psqlpy.sync."""
 
 from psqlpy import exceptions
+from psqlpy._async.builder import ConnectionPoolBuilder
 from psqlpy._async.connection import Connection
 from psqlpy._async.pool import ConnectionPool
 from psqlpy._async.transaction import Transaction
@@ -10,9 +11,11 @@ from psqlpy._config import (
     LoadBalanceHosts,
     ReadVariant,
     SslMode,
+    SynchronousCommit,
     TargetSessionAttrs,
 )
 from psqlpy._connect import connect, connect_pool
+from psqlpy._keepalive import KeepaliveConfig
 from psqlpy._pq.capabilities import capabilities
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
@@ -24,15 +27,18 @@ __all__ = [
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
+    "ConnectionPoolBuilder",
     "ConnectionPoolStatus",
     "Error",
     "IsolationLevel",
+    "KeepaliveConfig",
     "LoadBalanceHosts",
     "QueryResult",
     "ReadVariant",
     "Record",
     "SingleQueryResult",
     "SslMode",
+    "SynchronousCommit",
     "TargetSessionAttrs",
     "Transaction",
     "__version__",

@@ -7,13 +7,16 @@ from psqlpy._config import (
     LoadBalanceHosts,
     ReadVariant,
     SslMode,
+    SynchronousCommit,
     TargetSessionAttrs,
 )
 from psqlpy._connect import MAKES_POOL, like
+from psqlpy._keepalive import KeepaliveConfig
 from psqlpy._pq.capabilities import capabilities
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
+from psqlpy._sync.builder import ConnectionPoolBuilder
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.pool import ConnectionPool
 from psqlpy._sync.transaction import Transaction
@@ -23,15 +26,18 @@ __all__ = [
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
+    "ConnectionPoolBuilder",
     "ConnectionPoolStatus",
     "Error",
     "IsolationLevel",
+    "KeepaliveConfig",
     "LoadBalanceHosts",
     "QueryResult",
     "ReadVariant",
     "Record",
     "SingleQueryResult",
     "SslMode",
+    "SynchronousCommit",
     "TargetSessionAttrs",
     "Transaction",
     "capabilities",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
+from psqlpy._async.pipelining import ConnectionPipelining
 from psqlpy._async.transaction import Transaction
-from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
 from psqlpy._pq.enums import TransactionStatus
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Executor):
+class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -49,8 +50,8 @@ class Connection(AsyncConnectionBlock, Executor):
         self._link = link
         self._returned = False
         self._entering = False
-        # A BEGIN that travels with the next statement.
-        self._begin: bytes | None = None
+        # A BEGIN, and what belongs to it, that travels with the next statement.
+        self._begin: tuple[bytes, ...] | None = None
         # What rolls back transactions that nobody refers to any more, to be sent before anything else.
         self._abandoned: list[tuple[bytes, ...]] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
@@ -181,12 +182,16 @@ class Connection(AsyncConnectionBlock, Executor):
         isolation_level: IsolationLevel | str | None = None,
         read_variant: ReadVariant | str | None = None,
         deferrable: bool | None = None,
+        synchronous_commit: SynchronousCommit | str | None = None,
     ) -> Transaction:
-        """Make a transaction, to be begun by its block or by `begin()`; inside another one it is a savepoint."""
-        self._check()
-        return Transaction(self, isolation_level, read_variant, deferrable)
+        """Make a transaction, to be begun by its block or by `begin()`; inside another one it is a savepoint.
 
-    def put_off_begin(self, begin: bytes) -> None:
+        None leaves a mode to the server's default; a savepoint has the modes of the transaction it is in.
+        """
+        self._check()
+        return Transaction(self, isolation_level, read_variant, deferrable, synchronous_commit)
+
+    def put_off_begin(self, begin: tuple[bytes, ...]) -> None:
         """Let a BEGIN travel with the next statement."""
         self._begin = begin
 
@@ -209,11 +214,8 @@ class Connection(AsyncConnectionBlock, Executor):
 
     def take_begin(self) -> tuple[bytes, ...]:
         """What has to travel in front of the statement that is executed now."""
-        begin = self._begin
-        if begin is None:
-            return ()
-        self._begin = None
-        return (begin,)
+        begin, self._begin = self._begin, None
+        return begin or ()
 
     def drop_begin(self) -> bool:
         """Forget a BEGIN that no statement has taken along; False if there is none."""
@@ -230,7 +232,7 @@ class Connection(AsyncConnectionBlock, Executor):
             except BaseException:
                 if not commands.written and self._pool is not None:
                     # Its caller left before its turn came: it travels with the next one.
-                    self._begin = begin[0]
+                    self._begin = begin
                 raise
 
     async def run(self, request: Request, deadline: float | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy._async.connection import Connection
 from psqlpy._async.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._async.lending import Lending
+from psqlpy._async.transacting import Transacting
 from psqlpy._checks import check_pool_size
 from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Lending, AsyncPoolBlock):
+class ConnectionPool(Lending, Transacting, AsyncPoolBlock):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,

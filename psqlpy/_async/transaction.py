@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._async.executor import Executor
-from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._async.pipelining import TransactionPipelining
+from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
@@ -20,7 +21,24 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(AsyncTransactionBlock, Executor):
+def begin_commands(
+    isolation_level: IsolationLevel | str | None,
+    read_variant: ReadVariant | str | None,
+    deferrable: bool | None,
+    synchronous_commit: SynchronousCommit | str | None,
+) -> tuple[bytes, ...]:
+    """What begins a transaction of these modes; raises what a wrong one deserves."""
+    level = variant = commit = None
+    if isolation_level is not None:
+        level = IsolationLevel.coerce(isolation_level, "isolation_level").value
+    if read_variant is not None:
+        variant = ReadVariant.coerce(read_variant, "read_variant").value
+    if synchronous_commit is not None:
+        commit = SynchronousCommit.coerce(synchronous_commit, "synchronous_commit").value
+    return start_transaction(level, variant, deferrable, commit)
+
+
+class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -37,14 +55,9 @@ class Transaction(AsyncTransactionBlock, Executor):
         isolation_level: IsolationLevel | str | None,
         read_variant: ReadVariant | str | None,
         deferrable: bool | None,
+        synchronous_commit: SynchronousCommit | str | None = None,
     ) -> None:
-        self._begin = start_transaction(
-            None
-            if isolation_level is None
-            else IsolationLevel.coerce(isolation_level, "isolation_level").value,
-            None if read_variant is None else ReadVariant.coerce(read_variant, "read_variant").value,
-            deferrable,
-        )
+        self._begin = begin_commands(isolation_level, read_variant, deferrable, synchronous_commit)
         self._connection = connection
         self._number = next(_numbers)
         self._state = "new"
@@ -57,7 +70,7 @@ class Transaction(AsyncTransactionBlock, Executor):
     async def begin(self, *, timeout: float | None = None) -> None:
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
-        opening = Commands((self._opening(),), exceptions.TransactionBeginError)
+        opening = Commands(self._opening(), exceptions.TransactionBeginError)
         try:
             deadline = connection.deadline(timeout)
             await connection.begin_now(deadline)
@@ -78,7 +91,7 @@ class Transaction(AsyncTransactionBlock, Executor):
         else:
             await connection.begin_now(connection.deadline(None))
             await connection.link.run(
-                Commands((self._opening(),), exceptions.TransactionBeginError), connection.deadline(None)
+                Commands(self._opening(), exceptions.TransactionBeginError), connection.deadline(None)
             )
         return self
 
@@ -231,8 +244,8 @@ class Transaction(AsyncTransactionBlock, Executor):
         connection.open_transactions.append(self._number)
         return connection
 
-    def _opening(self) -> bytes:
-        return self._begin if self._level is None else b"SAVEPOINT " + quote_identifier(self._level)
+    def _opening(self) -> tuple[bytes, ...]:
+        return self._begin if self._level is None else (b"SAVEPOINT " + quote_identifier(self._level),)
 
     def _finish(self) -> None:
         self._state = "finished"

@@ -25,13 +25,14 @@ from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._sync.lending import Lending
+from psqlpy._sync.transacting import Transacting
 
 if TYPE_CHECKING:
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Lending, SyncPoolBlock):
+class ConnectionPool(Lending, Transacting, SyncPoolBlock):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,

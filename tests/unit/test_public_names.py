@@ -17,7 +17,7 @@ import psqlpy.sync
 # The version is the package's, not a mirror's.
 ONLY_ASYNC = {"__version__"}
 
-MIRRORED = ["Connection", "ConnectionPool", "Transaction"]
+MIRRORED = ["Connection", "ConnectionPool", "ConnectionPoolBuilder", "Transaction"]
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
 BLOCKS = {"__aenter__", "__aexit__", "__enter__", "__exit__", "__await__"}
