@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
 
 from psqlpy import exceptions
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
+from psqlpy._async.identity import Identity
 from psqlpy._async.pipelining import ConnectionPipelining
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining):
+class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Identity):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -38,6 +40,7 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining):
         "_abandoned",
         "_begin",
         "_entering",
+        "_last",
         "_link",
         "_pool",
         "_returned",
@@ -49,6 +52,8 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining):
         self._pool: ConnectionPool | None = pool
         self._link = link
         self._returned = False
+        # The pooled connection that it had, as long as that exists.
+        self._last: ReferenceType[AsyncLink] | None = None
         self._entering = False
         # A BEGIN, and what belongs to it, that travels with the next statement.
         self._begin: tuple[bytes, ...] | None = None
@@ -88,6 +93,7 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining):
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
+            self._last = ref(link)
             pool.give_back(link)
 
     def back_to_pool(self) -> None:
@@ -144,36 +150,12 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining):
             raise exceptions.ParameterTypeError(f"a setting's name is a str, not {type(name).__name__}")
         return self._pgconn.parameter_status(name)
 
-    @property
-    def conn_dbname(self) -> str:
-        """The database."""
-        return self._pgconn.db
-
-    @property
-    def user(self) -> str:
-        """The role it logged in with."""
-        return self._pgconn.user
-
-    @property
-    def host_addrs(self) -> list[str]:
-        """The numeric address it is connected to; empty for a Unix socket."""
-        address = self._pgconn.hostaddr
-        return [address] if address else []
-
-    @property
-    def hosts(self) -> list[str]:
-        """The host it is connected to."""
-        return [self._pgconn.host]
-
-    @property
-    def ports(self) -> list[int]:
-        """The port it is connected to."""
-        return [int(self._pgconn.port)]
-
-    @property
-    def options(self) -> str:
-        """The command-line options it asked the server for."""
-        return self._pgconn.options
+    def _peer(self) -> PGconn:
+        if self._link is None and self._last is not None:
+            link = self._last()
+            if link is not None and not link.is_closed:
+                return link.session.pgconn
+        return self._pgconn
 
     # Transactions
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._async.executor import Executor
+from psqlpy._async.identity import Identity
 from psqlpy._async.pipelining import TransactionPipelining
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
@@ -17,6 +18,7 @@ from psqlpy._protocol.transaction import quote_identifier, start_transaction
 
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
+    from psqlpy._pq.connection import PGconn
 
 _numbers = count(1)
 
@@ -38,7 +40,7 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
-class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining):
+class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining, Identity):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -267,6 +269,9 @@ class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining):
         return exceptions.TransactionFinishedError(
             "transaction is already committed or rolled back: make another one with connection.transaction()"
         )
+
+    def _peer(self) -> PGconn:
+        return self._connection._peer()
 
     def _lease(self) -> Connection:
         connection = self._check()

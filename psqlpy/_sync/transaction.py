@@ -14,9 +14,11 @@ from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import quote_identifier, start_transaction
 from psqlpy._sync.executor import Executor
+from psqlpy._sync.identity import Identity
 from psqlpy._sync.pipelining import TransactionPipelining
 
 if TYPE_CHECKING:
+    from psqlpy._pq.connection import PGconn
     from psqlpy._sync.connection import Connection
 
 _numbers = count(1)
@@ -39,7 +41,7 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
-class Transaction(SyncTransactionBlock, Executor, TransactionPipelining):
+class Transaction(SyncTransactionBlock, Executor, TransactionPipelining, Identity):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -268,6 +270,9 @@ class Transaction(SyncTransactionBlock, Executor, TransactionPipelining):
         return exceptions.TransactionFinishedError(
             "transaction is already committed or rolled back: make another one with connection.transaction()"
         )
+
+    def _peer(self) -> PGconn:
+        return self._connection._peer()
 
     def _lease(self) -> Connection:
         connection = self._check()

@@ -177,4 +177,4 @@ def test_keepalive_config_is_a_value() -> None:
         config.idle = 6
     for wrong in ((-1,), ("5",), (5, 1.5), (5, None, 2**31)):
         with pytest.raises(ValueError):
-            KeepaliveConfig(*wrong)  # type: ignore[arg-type]
+            KeepaliveConfig(*wrong)
