@@ -15,17 +15,18 @@ ROOT = HERE.parent.parent
 TYPICAL = ["typical_async.py", "typical_sync.py"]
 
 WRONG = """
-from psqlpy import ConnectionPool, connect
+from psqlpy import ConnectionPool
 from psqlpy.sync import ConnectionPool as SyncPool
 
 async def asynchronous(pool: ConnectionPool) -> None:
     pool.fetch("SELECT 1").result()
-    name: str = (await pool.fetch("SELECT 1")).result()
-    await pool.execute(5)
+    text: str = (await pool.fetch("SELECT 1")).result()
+    await pool.execute(5, [text])
     ConnectionPool(prot=5432)
 
 def synchronous(pool: SyncPool) -> None:
-    async_result: int = pool.run_transaction(lambda transaction: "text")
+    number: int = pool.run_transaction(lambda transaction: "text")
+    print(number)
 """
 WRONG_LINES = ["6", "7", "8", "9", "12"]
 
