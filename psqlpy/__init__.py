@@ -1,6 +1,7 @@
 """psqlpy: a PostgreSQL driver on libpq, for asyncio and trio; its synchronous mirror is psqlpy.sync."""
 
 from psqlpy import exceptions
+from psqlpy._async.builder import ConnectionPoolBuilder
 from psqlpy._async.connection import Connection
 from psqlpy._async.listener import Listener
 from psqlpy._async.pool import ConnectionPool
@@ -11,9 +12,11 @@ from psqlpy._config import (
     LoadBalanceHosts,
     ReadVariant,
     SslMode,
+    SynchronousCommit,
     TargetSessionAttrs,
 )
 from psqlpy._connect import connect, connect_pool
+from psqlpy._keepalive import KeepaliveConfig
 from psqlpy._notice import Notice
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._pq.capabilities import capabilities
@@ -28,10 +31,12 @@ __all__ = [
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
+    "ConnectionPoolBuilder",
     "ConnectionPoolStats",
     "ConnectionPoolStatus",
     "Error",
     "IsolationLevel",
+    "KeepaliveConfig",
     "Listener",
     "ListenerNotificationMsg",
     "LoadBalanceHosts",
@@ -42,6 +47,7 @@ __all__ = [
     "Record",
     "SingleQueryResult",
     "SslMode",
+    "SynchronousCommit",
     "TargetSessionAttrs",
     "Transaction",
     "__version__",

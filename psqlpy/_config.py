@@ -43,6 +43,7 @@ __all__ = [
     "PoolConfig",
     "ReadVariant",
     "SslMode",
+    "SynchronousCommit",
     "TargetSessionAttrs",
     "check_pool_size",
 ]
@@ -143,6 +144,16 @@ class ReadVariant(_Words):
 
     ReadOnly = "READ ONLY"
     ReadWrite = "READ WRITE"
+
+
+class SynchronousCommit(_Words):
+    """How far a transaction's commit must have come before it counts as done (manual, synchronous_commit)."""
+
+    On = "on"
+    Off = "off"
+    Local = "local"
+    RemoteWrite = "remote_write"
+    RemoteApply = "remote_apply"
 
 
 class PoolConfig:

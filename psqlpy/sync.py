@@ -7,9 +7,11 @@ from psqlpy._config import (
     LoadBalanceHosts,
     ReadVariant,
     SslMode,
+    SynchronousCommit,
     TargetSessionAttrs,
 )
 from psqlpy._connect import MAKES_POOL, like
+from psqlpy._keepalive import KeepaliveConfig
 from psqlpy._notice import Notice
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._pq.capabilities import capabilities
@@ -17,6 +19,7 @@ from psqlpy._query_event import QueryEvent
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
+from psqlpy._sync.builder import ConnectionPoolBuilder
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.listener import Listener
 from psqlpy._sync.pool import ConnectionPool
@@ -27,10 +30,12 @@ __all__ = [
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
+    "ConnectionPoolBuilder",
     "ConnectionPoolStats",
     "ConnectionPoolStatus",
     "Error",
     "IsolationLevel",
+    "KeepaliveConfig",
     "Listener",
     "ListenerNotificationMsg",
     "LoadBalanceHosts",
@@ -41,6 +46,7 @@ __all__ = [
     "Record",
     "SingleQueryResult",
     "SslMode",
+    "SynchronousCommit",
     "TargetSessionAttrs",
     "Transaction",
     "capabilities",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
 
 from psqlpy import exceptions
 from psqlpy._async.copying import Copying
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
+from psqlpy._async.identity import Identity
+from psqlpy._async.pipelining import ConnectionPipelining
 from psqlpy._async.transaction import Transaction
-from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
 from psqlpy._pq.enums import TransactionStatus
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Executor, Copying):
+class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, Identity):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -38,6 +41,7 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
         "_abandoned",
         "_begin",
         "_entering",
+        "_last",
         "_link",
         "_pool",
         "_returned",
@@ -49,9 +53,11 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
         self._pool: ConnectionPool | None = pool
         self._link = link
         self._returned = False
+        # The pooled connection that it had, as long as that exists.
+        self._last: ReferenceType[AsyncLink] | None = None
         self._entering = False
-        # A BEGIN that travels with the next statement.
-        self._begin: bytes | None = None
+        # A BEGIN, and what belongs to it, that travels with the next statement.
+        self._begin: tuple[bytes, ...] | None = None
         # What rolls back transactions that nobody refers to any more, to be sent before anything else.
         self._abandoned: list[tuple[bytes, ...]] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
@@ -89,6 +95,7 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
         self._begin = None
         if link is not None and pool is not None:
             link.leave_copy()
+            self._last = ref(link)
             pool.give_back(link)
 
     def back_to_pool(self) -> None:
@@ -145,36 +152,12 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
             raise exceptions.ParameterTypeError(f"a setting's name is a str, not {type(name).__name__}")
         return self._pgconn.parameter_status(name)
 
-    @property
-    def conn_dbname(self) -> str:
-        """The database."""
-        return self._pgconn.db
-
-    @property
-    def user(self) -> str:
-        """The role it logged in with."""
-        return self._pgconn.user
-
-    @property
-    def host_addrs(self) -> list[str]:
-        """The numeric address it is connected to; empty for a Unix socket."""
-        address = self._pgconn.hostaddr
-        return [address] if address else []
-
-    @property
-    def hosts(self) -> list[str]:
-        """The host it is connected to."""
-        return [self._pgconn.host]
-
-    @property
-    def ports(self) -> list[int]:
-        """The port it is connected to."""
-        return [int(self._pgconn.port)]
-
-    @property
-    def options(self) -> str:
-        """The command-line options it asked the server for."""
-        return self._pgconn.options
+    def _peer(self) -> PGconn:
+        if self._link is None and self._last is not None:
+            link = self._last()
+            if link is not None and not link.is_closed:
+                return link.session.pgconn
+        return self._pgconn
 
     # Transactions
 
@@ -183,12 +166,16 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
         isolation_level: IsolationLevel | str | None = None,
         read_variant: ReadVariant | str | None = None,
         deferrable: bool | None = None,
+        synchronous_commit: SynchronousCommit | str | None = None,
     ) -> Transaction:
-        """Make a transaction, to be begun by its block or by `begin()`; inside another one it is a savepoint."""
-        self._check()
-        return Transaction(self, isolation_level, read_variant, deferrable)
+        """Make a transaction, to be begun by its block or by `begin()`; inside another one it is a savepoint.
 
-    def put_off_begin(self, begin: bytes) -> None:
+        None leaves a mode to the server's default; a savepoint has the modes of the transaction it is in.
+        """
+        self._check()
+        return Transaction(self, isolation_level, read_variant, deferrable, synchronous_commit)
+
+    def put_off_begin(self, begin: tuple[bytes, ...]) -> None:
         """Let a BEGIN travel with the next statement."""
         self._begin = begin
 
@@ -211,11 +198,8 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
 
     def take_begin(self) -> tuple[bytes, ...]:
         """What has to travel in front of the statement that is executed now."""
-        begin = self._begin
-        if begin is None:
-            return ()
-        self._begin = None
-        return (begin,)
+        begin, self._begin = self._begin, None
+        return begin or ()
 
     def drop_begin(self) -> bool:
         """Forget a BEGIN that no statement has taken along; False if there is none."""
@@ -232,7 +216,7 @@ class Connection(AsyncConnectionBlock, Executor, Copying):
             except BaseException:
                 if not commands.written and self._pool is not None:
                     # Its caller left before its turn came: it travels with the next one.
-                    self._begin = begin[0]
+                    self._begin = begin
                 raise
 
     async def run(self, request: Request, deadline: float | None) -> None:

@@ -15,6 +15,7 @@ from psqlpy._async.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._async.hooks import Hooks
 from psqlpy._async.notifying import Notifying
 from psqlpy._async.observing import Observing
+from psqlpy._async.transacting import Transacting
 from psqlpy._checks import check_pool_size
 from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Observing, Notifying, AsyncPoolBlock, Copying):
+class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._async.copying import Copying
 from psqlpy._async.executor import Executor
-from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._async.identity import Identity
+from psqlpy._async.pipelining import TransactionPipelining
+from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
@@ -17,11 +19,29 @@ from psqlpy._protocol.transaction import quote_identifier, start_transaction
 
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
+    from psqlpy._pq.connection import PGconn
 
 _numbers = count(1)
 
 
-class Transaction(AsyncTransactionBlock, Executor, Copying):
+def begin_commands(
+    isolation_level: IsolationLevel | str | None,
+    read_variant: ReadVariant | str | None,
+    deferrable: bool | None,
+    synchronous_commit: SynchronousCommit | str | None,
+) -> tuple[bytes, ...]:
+    """What begins a transaction of these modes; raises what a wrong one deserves."""
+    level = variant = commit = None
+    if isolation_level is not None:
+        level = IsolationLevel.coerce(isolation_level, "isolation_level").value
+    if read_variant is not None:
+        variant = ReadVariant.coerce(read_variant, "read_variant").value
+    if synchronous_commit is not None:
+        commit = SynchronousCommit.coerce(synchronous_commit, "synchronous_commit").value
+    return start_transaction(level, variant, deferrable, commit)
+
+
+class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining, Copying, Identity):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -38,14 +58,9 @@ class Transaction(AsyncTransactionBlock, Executor, Copying):
         isolation_level: IsolationLevel | str | None,
         read_variant: ReadVariant | str | None,
         deferrable: bool | None,
+        synchronous_commit: SynchronousCommit | str | None = None,
     ) -> None:
-        self._begin = start_transaction(
-            None
-            if isolation_level is None
-            else IsolationLevel.coerce(isolation_level, "isolation_level").value,
-            None if read_variant is None else ReadVariant.coerce(read_variant, "read_variant").value,
-            deferrable,
-        )
+        self._begin = begin_commands(isolation_level, read_variant, deferrable, synchronous_commit)
         self._connection = connection
         self._number = next(_numbers)
         self._state = "new"
@@ -58,7 +73,7 @@ class Transaction(AsyncTransactionBlock, Executor, Copying):
     async def begin(self, *, timeout: float | None = None) -> None:
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
-        opening = Commands((self._opening(),), exceptions.TransactionBeginError)
+        opening = Commands(self._opening(), exceptions.TransactionBeginError)
         try:
             deadline = connection.deadline(timeout)
             await connection.begin_now(deadline)
@@ -79,7 +94,7 @@ class Transaction(AsyncTransactionBlock, Executor, Copying):
         else:
             await connection.begin_now(connection.deadline(None))
             await connection.link.run(
-                Commands((self._opening(),), exceptions.TransactionBeginError), connection.deadline(None)
+                Commands(self._opening(), exceptions.TransactionBeginError), connection.deadline(None)
             )
         return self
 
@@ -232,8 +247,8 @@ class Transaction(AsyncTransactionBlock, Executor, Copying):
         connection.open_transactions.append(self._number)
         return connection
 
-    def _opening(self) -> bytes:
-        return self._begin if self._level is None else b"SAVEPOINT " + quote_identifier(self._level)
+    def _opening(self) -> tuple[bytes, ...]:
+        return self._begin if self._level is None else (b"SAVEPOINT " + quote_identifier(self._level),)
 
     def _finish(self) -> None:
         self._state = "finished"
@@ -255,6 +270,9 @@ class Transaction(AsyncTransactionBlock, Executor, Copying):
         return exceptions.TransactionFinishedError(
             "transaction is already committed or rolled back: make another one with connection.transaction()"
         )
+
+    def _peer(self) -> PGconn:
+        return self._connection._peer()
 
     def _lease(self) -> Connection:
         connection = self._check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from types import TracebackType
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
@@ -50,6 +50,11 @@ SyncCall = Annotated[T, "made and returned at once"]
 def sync_call(value: T) -> T:
     """The value itself."""
     return value
+
+
+#: What a function that is given to psqlpy returns to be waited for; on the other side the value itself.
+AsyncAnswer = Awaitable[T]
+SyncAnswer = Annotated[T, "what the function returned"]
 
 
 class _AsyncBlock:

@@ -101,3 +101,23 @@ class Batch(Query):
             self.fail(failed(self.failure, self.family, self.text, prefix=prefix))
             return True
         return super().land(session)
+
+
+class ReturningBatch(Batch):
+    """A batch whose `results`, one for each row of parameters, are wanted."""
+
+    def __init__(
+        self,
+        text: str,
+        rows: Iterable[Sequence[object]],
+        family: type[exceptions.Error] = exceptions.ConnectionExecuteError,
+        before: tuple[bytes, ...] = (),
+    ) -> None:
+        super().__init__(text, rows, family, before)
+        self.results: list[PGresult] = []
+
+    def receive(self, session: Session, status: int, result: PGresult) -> None:
+        landed = self.landed
+        super().receive(session, status, result)
+        if self.landed > landed:
+            self.results.append(result)

@@ -175,7 +175,7 @@ class Query(Request):
             return True
         described, self.result = self.result, None
         assert described is not None
-        _describe(session, self.statement, described)
+        describe(session, self.statement, described)
         self.described = True
         return False
 
@@ -235,7 +235,7 @@ class Query(Request):
             self.statement = None
 
 
-def _describe(session: Session, statement: Statement, described: PGresult) -> None:
+def describe(session: Session, statement: Statement, described: PGresult) -> None:
     """Take the server's description of a statement that it has parsed: from now on it can be executed."""
     statement.parameter_oids = described.parameter_oids()
     statement.columns = described.columns()

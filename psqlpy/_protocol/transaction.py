@@ -5,8 +5,13 @@ from __future__ import annotations
 from psqlpy import exceptions
 
 
-def start_transaction(isolation: str | None, variant: str | None, deferrable: bool | None) -> bytes:
-    """START TRANSACTION with its modes; None leaves a mode to the server's default."""
+def start_transaction(
+    isolation: str | None,
+    variant: str | None,
+    deferrable: bool | None,
+    synchronous_commit: str | None = None,
+) -> tuple[bytes, ...]:
+    """START TRANSACTION with its modes, and what is set for it; None leaves a mode to the server's default."""
     words = ["START TRANSACTION"]
     modes = []
     if isolation is not None:
@@ -17,7 +22,10 @@ def start_transaction(isolation: str | None, variant: str | None, deferrable: bo
         if not isinstance(deferrable, bool):
             raise exceptions.ParameterTypeError(f"deferrable must be True, False or None, not {deferrable!r}")
         modes.append("DEFERRABLE" if deferrable else "NOT DEFERRABLE")
-    return " ".join([*words, *modes]).encode()
+    start = " ".join([*words, *modes]).encode()
+    if synchronous_commit is None:
+        return (start,)
+    return start, f"SET LOCAL synchronous_commit = {synchronous_commit}".encode()
 
 
 def quote_identifier(name: str) -> bytes:

@@ -137,13 +137,7 @@ class Executor:
         Outside a transaction the rows are one; inside, they are a part of it, and a failing row aborts it.
         `prepared` is accepted for compatibility: many rows are always bound to one prepared statement.
         """
-        if parameters is None:
-            return
-        if isinstance(parameters, str | bytes) or not isinstance(parameters, Sequence):
-            raise exceptions.ParameterTypeError(
-                f"execute_many takes a sequence of parameter lists, not {type(parameters).__name__}"
-            )
-        text, rows = _resolve_rows(querystring, parameters)
+        text, rows = resolve_rows(querystring, check_rows("execute_many", parameters))
         if not rows:
             return
         connection = self._lease()
@@ -199,7 +193,19 @@ class Executor:
         )
 
 
-def _resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, list[Sequence[object]]]:
+def check_rows(method: str, parameters: Sequence[object] | None) -> Sequence[object]:
+    """The rows of parameters that a method was given, none for None."""
+    if parameters is None:
+        return ()
+    if isinstance(parameters, str | bytes) or not isinstance(parameters, Sequence):
+        raise exceptions.ParameterTypeError(
+            f"{method} takes a sequence of parameter lists, not {type(parameters).__name__}"
+        )
+    return parameters
+
+
+def resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, list[Sequence[object]]]:
+    """The text to send, and the values for `$1…` of each row."""
     text = querystring
     rows = []
     for row in parameters:

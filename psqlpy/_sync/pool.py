@@ -29,6 +29,7 @@ from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._sync.hooks import Hooks
 from psqlpy._sync.notifying import Notifying
 from psqlpy._sync.observing import Observing
+from psqlpy._sync.transacting import Transacting
 
 if TYPE_CHECKING:
     from psqlpy._notice import Notice
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Observing, Notifying, SyncPoolBlock, Copying):
+class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,

@@ -8,21 +8,41 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
-from psqlpy._config import IsolationLevel, ReadVariant
+from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import quote_identifier, start_transaction
 from psqlpy._sync.copying import Copying
 from psqlpy._sync.executor import Executor
+from psqlpy._sync.identity import Identity
+from psqlpy._sync.pipelining import TransactionPipelining
 
 if TYPE_CHECKING:
+    from psqlpy._pq.connection import PGconn
     from psqlpy._sync.connection import Connection
 
 _numbers = count(1)
 
 
-class Transaction(SyncTransactionBlock, Executor, Copying):
+def begin_commands(
+    isolation_level: IsolationLevel | str | None,
+    read_variant: ReadVariant | str | None,
+    deferrable: bool | None,
+    synchronous_commit: SynchronousCommit | str | None,
+) -> tuple[bytes, ...]:
+    """What begins a transaction of these modes; raises what a wrong one deserves."""
+    level = variant = commit = None
+    if isolation_level is not None:
+        level = IsolationLevel.coerce(isolation_level, "isolation_level").value
+    if read_variant is not None:
+        variant = ReadVariant.coerce(read_variant, "read_variant").value
+    if synchronous_commit is not None:
+        commit = SynchronousCommit.coerce(synchronous_commit, "synchronous_commit").value
+    return start_transaction(level, variant, deferrable, commit)
+
+
+class Transaction(SyncTransactionBlock, Executor, TransactionPipelining, Copying, Identity):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -39,14 +59,9 @@ class Transaction(SyncTransactionBlock, Executor, Copying):
         isolation_level: IsolationLevel | str | None,
         read_variant: ReadVariant | str | None,
         deferrable: bool | None,
+        synchronous_commit: SynchronousCommit | str | None = None,
     ) -> None:
-        self._begin = start_transaction(
-            None
-            if isolation_level is None
-            else IsolationLevel.coerce(isolation_level, "isolation_level").value,
-            None if read_variant is None else ReadVariant.coerce(read_variant, "read_variant").value,
-            deferrable,
-        )
+        self._begin = begin_commands(isolation_level, read_variant, deferrable, synchronous_commit)
         self._connection = connection
         self._number = next(_numbers)
         self._state = "new"
@@ -59,7 +74,7 @@ class Transaction(SyncTransactionBlock, Executor, Copying):
     def begin(self, *, timeout: float | None = None) -> None:
         """Begin the transaction and wait until the server has; raises TransactionBeginError."""
         connection = self._start()
-        opening = Commands((self._opening(),), exceptions.TransactionBeginError)
+        opening = Commands(self._opening(), exceptions.TransactionBeginError)
         try:
             deadline = connection.deadline(timeout)
             connection.begin_now(deadline)
@@ -80,7 +95,7 @@ class Transaction(SyncTransactionBlock, Executor, Copying):
         else:
             connection.begin_now(connection.deadline(None))
             connection.link.run(
-                Commands((self._opening(),), exceptions.TransactionBeginError), connection.deadline(None)
+                Commands(self._opening(), exceptions.TransactionBeginError), connection.deadline(None)
             )
         return self
 
@@ -233,8 +248,8 @@ class Transaction(SyncTransactionBlock, Executor, Copying):
         connection.open_transactions.append(self._number)
         return connection
 
-    def _opening(self) -> bytes:
-        return self._begin if self._level is None else b"SAVEPOINT " + quote_identifier(self._level)
+    def _opening(self) -> tuple[bytes, ...]:
+        return self._begin if self._level is None else (b"SAVEPOINT " + quote_identifier(self._level),)
 
     def _finish(self) -> None:
         self._state = "finished"
@@ -256,6 +271,9 @@ class Transaction(SyncTransactionBlock, Executor, Copying):
         return exceptions.TransactionFinishedError(
             "transaction is already committed or rolled back: make another one with connection.transaction()"
         )
+
+    def _peer(self) -> PGconn:
+        return self._connection._peer()
 
     def _lease(self) -> Connection:
         connection = self._check()

@@ -35,6 +35,27 @@ QUESTIONS = (
 )
 
 
+async def test_where_it_goes_is_known_to_its_transactions_and_afterwards(pool: ConnectionPool) -> None:
+    conn = await pool.connection()
+    transaction = conn.transaction()
+    names = QUESTIONS[2:]
+    known = {name: getattr(conn, name) for name in names}
+    assert {name: getattr(transaction, name) for name in names} == known
+    conn.close()
+    assert {name: getattr(conn, name) for name in names} == known
+    assert {name: getattr(transaction, name) for name in names} == known
+    with pytest.raises(exceptions.ConnectionClosedError):
+        _ = conn.backend_pid
+    pool.close()
+    for name in names:
+        with pytest.raises(exceptions.ConnectionClosedError):
+            getattr(conn, name)
+    unused = pool.acquire()
+    for name in names:
+        with pytest.raises(exceptions.ConnectionClosedError, match="not acquired"):
+            getattr(unused, name)
+
+
 async def test_a_lost_connection_answers_no_questions(conn: Connection) -> None:
     with pytest.raises(exceptions.ConnectionClosedError):
         await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")

@@ -234,7 +234,7 @@ def test_begin_that_fails(
     # As on a standby, which has no serializable transactions.
     insert = f"INSERT INTO {table} VALUES (1)"
     transaction = conn.transaction()
-    transaction._begin = b"START TRANSACTION ISOLATION LEVEL NONE"
+    transaction._begin = (b"START TRANSACTION ISOLATION LEVEL NONE",)
     with transaction:
         with pytest.raises(exceptions.TransactionBeginError) as caught:
             if through == "batch":

@@ -17,9 +17,7 @@ import psqlpy.sync
 # The version is the package's, not a mirror's.
 ONLY_ASYNC = {"__version__"}
 
-MIRRORED = ["Connection", "ConnectionPool", "Listener", "Transaction"]
-# A method of each that waits; of the others it is `execute`.
-WAITING = {"ConnectionPool": "aclose", "Listener": "receive"}
+MIRRORED = ["Connection", "ConnectionPool", "ConnectionPoolBuilder", "Listener", "Transaction"]
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
 BLOCKS = {
@@ -94,7 +92,7 @@ def test_mirrored_classes_have_the_same_members(name: str) -> None:
         if not isinstance(value, property):
             assert shape(getattr(ours, member)) == shape(getattr(mirrored, member)), member
     assert set(vars(ours)) - set(vars(mirrored)) <= BLOCKS
-    assert not inspect.iscoroutinefunction(getattr(mirrored, WAITING.get(name, "execute")))
+    assert not any(inspect.iscoroutinefunction(value) for _, value in members(mirrored))
 
 
 @pytest.mark.parametrize("name", ["connect", "connect_pool"])

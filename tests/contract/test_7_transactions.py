@@ -1,0 +1,210 @@
+"""Transactions: what they send, their states, misuse, savepoints, and how they end."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from psqlpy import Connection, ConnectionPool, IsolationLevel, ReadVariant, exceptions
+from psqlpy._protocol.transaction import start_transaction
+from tests._async.usable import ensure_usable
+
+
+async def count(pool: ConnectionPool, table: str) -> Any:
+    return await pool.fetch_val(f"SELECT count(*) FROM {table}")
+
+
+def test_modes_are_sent_in_the_order_of_the_original() -> None:
+    assert start_transaction(None, None, None) == (b"START TRANSACTION",)
+    assert start_transaction("SERIALIZABLE", "READ ONLY", True) == (
+        b"START TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE",
+    )
+    assert start_transaction(None, "READ WRITE", False) == (b"START TRANSACTION READ WRITE NOT DEFERRABLE",)
+
+
+async def test_modes_reach_the_server(conn: Connection) -> None:
+    modes = (IsolationLevel.Serializable, ReadVariant.ReadOnly, True)
+    async with conn.transaction(*modes) as transaction:
+        for name, value in (("isolation", "serializable"), ("read_only", "on"), ("deferrable", "on")):
+            assert await transaction.fetch_val(f"SHOW transaction_{name}") == value
+
+
+async def test_use_before_begin(conn: Connection) -> None:
+    transaction = conn.transaction()
+    for call in (
+        transaction.execute("SELECT 1"),
+        transaction.fetch_val("SELECT 1"),
+        transaction.execute_many("SELECT $1::int4", [[1]]),
+        transaction.fetch_many("SELECT $1::int4", [[1]]),
+        transaction.pipeline([("SELECT 1",)]),
+        transaction.pipeline(),
+        transaction.commit(),
+        transaction.rollback(),
+        transaction.create_savepoint("a"),
+    ):
+        with pytest.raises(exceptions.TransactionBeginError, match="not started"):
+            await call
+    await ensure_usable(conn)
+
+
+async def test_begin_twice(conn: Connection) -> None:
+    transaction = conn.transaction()
+    await transaction.begin()
+    with pytest.raises(exceptions.TransactionBeginError, match="already started"):
+        await transaction.begin()
+    await transaction.commit()
+    await ensure_usable(conn)
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_use_after_the_end_is_the_error_of_both_generations(conn: Connection, end: str) -> None:
+    transaction = conn.transaction()
+    await transaction.begin()
+    await getattr(transaction, end)()
+    for kind in (exceptions.TransactionClosedError, exceptions.TransactionBeginError):
+        for call in (transaction.execute("SELECT 1"), transaction.commit(), transaction.begin()):
+            with pytest.raises(kind):
+                await call
+    await ensure_usable(conn)
+
+
+async def test_begin_then_block(conn: Connection, pool: ConnectionPool, table: str) -> None:
+    transaction = conn.transaction()
+    await transaction.begin()
+    async with transaction:
+        await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+    assert await count(pool, table) == 1
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_an_end_by_hand_within_the_block_is_fine(
+    conn: Connection, pool: ConnectionPool, table: str, end: str
+) -> None:
+    async with conn.transaction() as transaction:
+        await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+        await getattr(transaction, end)()
+    assert await count(pool, table) == (end == "commit")
+    await ensure_usable(conn)
+
+
+async def test_the_block_commits_or_rolls_back_and_the_exception_is_the_original(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    async with conn.transaction() as transaction:
+        await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+    error = LookupError("original")
+    with pytest.raises(LookupError) as caught:
+        async with conn.transaction() as transaction:
+            await transaction.execute(f"INSERT INTO {table} VALUES (2)")
+            raise error
+    assert caught.value is error
+    assert await count(pool, table) == 1
+
+
+async def test_a_commit_that_fails_is_a_commit_error(conn: Connection, table: str) -> None:
+    await conn.execute(f"ALTER TABLE {table} ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED")
+    with pytest.raises(exceptions.TransactionCommitError) as caught:
+        async with conn.transaction() as transaction:
+            await transaction.execute(f"INSERT INTO {table} VALUES (1), (1)")
+    assert isinstance(caught.value, exceptions.UniqueViolation)
+    assert not await conn.in_transaction()
+    await ensure_usable(conn)
+
+
+async def test_committing_an_aborted_transaction_raises(conn: Connection) -> None:
+    with pytest.raises(exceptions.TransactionCommitError, match="rolled back"):
+        async with conn.transaction() as transaction:
+            with pytest.raises(exceptions.DivisionByZero):
+                await transaction.execute("SELECT 1 / 0")
+    await ensure_usable(conn)
+
+
+# Savepoints
+
+
+@pytest.mark.parametrize("name", ["a", "A b", 'a"; DROP TABLE x; --', "ä", "select"])
+async def test_savepoints_of_any_name(conn: Connection, table: str, name: str) -> None:
+    async with conn.transaction() as transaction:
+        await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+        await transaction.create_savepoint(name)
+        for _ in range(2):
+            await transaction.execute(f"INSERT INTO {table} VALUES (2)")
+            await transaction.rollback_savepoint(name)
+        await transaction.release_savepoint(name)
+        await transaction.create_savepoint(name)
+    assert await conn.fetch_val(f"SELECT count(*) FROM {table}") == 1
+
+
+async def test_savepoint_taken_or_unknown(conn: Connection) -> None:
+    async with conn.transaction() as transaction:
+        await transaction.create_savepoint("a")
+        for call in (
+            transaction.create_savepoint("a"),
+            transaction.rollback_savepoint("b"),
+            transaction.release_savepoint("b"),
+        ):
+            with pytest.raises(exceptions.TransactionSavepointError):
+                await call
+        # No SQL was sent, so nothing is aborted.
+        await ensure_usable(transaction)
+
+
+async def test_a_savepoint_saves_an_aborted_transaction(conn: Connection) -> None:
+    async with conn.transaction() as transaction:
+        await transaction.create_savepoint("a")
+        with pytest.raises(exceptions.DivisionByZero):
+            await transaction.execute("SELECT 1 / 0")
+        await transaction.rollback_savepoint("a")
+        await ensure_usable(transaction)
+
+
+async def test_a_nested_transaction_is_a_savepoint(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    async with conn.transaction() as outer:
+        await outer.execute(f"INSERT INTO {table} VALUES (1)")
+        with pytest.raises(LookupError):
+            async with conn.transaction() as inner:
+                await inner.execute(f"INSERT INTO {table} VALUES (2)")
+                raise LookupError
+        async with conn.transaction() as inner:
+            await inner.execute(f"INSERT INTO {table} VALUES (3)")
+        assert await count(pool, table) == 0
+    assert await count(pool, table) == 2
+
+
+# Dropped, and what the connection says
+
+
+async def test_a_dropped_transaction_is_rolled_back(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    transaction = conn.transaction()
+    await transaction.begin()
+    await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+    del transaction
+    gc.collect()
+    assert not await conn.in_transaction()
+    assert await count(pool, table) == 0
+    await ensure_usable(conn)
+
+
+async def test_in_transaction_is_what_the_server_says(conn: Connection) -> None:
+    async with conn.transaction():
+        assert await conn.in_transaction()
+    await conn.execute("BEGIN")
+    assert await conn.in_transaction()
+    await conn.execute("COMMIT")
+    assert not await conn.in_transaction()
+
+
+async def test_begin_on_a_dead_connection(pool: ConnectionPool, observer: ConnectionPool) -> None:
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
+        with pytest.raises(exceptions.InterfaceError) as caught:
+            await transaction.begin()
+        assert isinstance(caught.value, exceptions.TransactionBeginError | exceptions.ConnectionLostError)
+    await ensure_usable(pool)

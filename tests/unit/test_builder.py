@@ -1,0 +1,180 @@
+"""ConnectionPoolBuilder and KeepaliveConfig: every setter against the parameter of the pool that it stands for."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import psqlpy
+from psqlpy import (
+    ConnRecyclingMethod,
+    KeepaliveConfig,
+    LoadBalanceHosts,
+    SslMode,
+    TargetSessionAttrs,
+    exceptions,
+    sync,
+)
+
+BUILDERS: list[Any] = [psqlpy.ConnectionPoolBuilder, sync.ConnectionPoolBuilder]
+
+
+def plan_of(pool: Any) -> Any:
+    return pool._config.plan
+
+
+# Setter, its argument, and the same as parameters of the pool.
+SAME = [
+    ("max_pool_size", 1, {"max_db_pool_size": 1}),
+    ("conn_recycling_method", ConnRecyclingMethod.Clean, {"conn_recycling_method": "clean"}),
+    ("user", "a", {"username": "a"}),
+    ("password", "it's \\ secret", {"password": "it's \\ secret"}),
+    ("dbname", "b c", {"db_name": "b c"}),
+    ("options", "-c geqo=off", {"options": "-c geqo=off"}),
+    ("application_name", "x", {"application_name": "x"}),
+    ("ssl_mode", SslMode.VerifyFull, {"ssl_mode": "verify-full"}),
+    ("host", "db1", {"host": "db1"}),
+    ("hostaddr", IPv4Address("10.0.0.1"), {"host": "10.0.0.1"}),
+    ("hostaddr", IPv6Address("::1"), {"host": "::1"}),
+    ("port", 6000, {"port": 6000}),
+    ("connect_timeout", 5, {"connect_timeout_sec": 5}),
+    ("tcp_user_timeout", 6, {"tcp_user_timeout_sec": 6}),
+    ("target_session_attrs", TargetSessionAttrs.Primary, {"target_session_attrs": "primary"}),
+    ("load_balance_hosts", LoadBalanceHosts.Random, {"load_balance_hosts": "random"}),
+    ("keepalives", False, {"keepalives": False}),
+    ("keepalives_idle", 7, {"keepalives_idle_sec": 7}),
+    ("keepalives_interval", 8, {"keepalives_interval_sec": 8}),
+    ("keepalives_retries", 9, {"keepalives_retries": 9}),
+    (
+        "keepalives",
+        KeepaliveConfig(10, 11, 12),
+        {
+            "keepalives": True,
+            "keepalives_idle_sec": 10,
+            "keepalives_interval_sec": 11,
+            "keepalives_retries": 12,
+        },
+    ),
+    ("keepalives", KeepaliveConfig(10), {"keepalives": True, "keepalives_idle_sec": 10}),
+]
+
+
+def startup(plan: Any) -> list[dict[str, str]]:
+    """What libpq is told for each host, however the host was given."""
+    told = [plan.startup(endpoint, None, plan.target_session_attrs) for endpoint in plan.endpoints]
+    return [{key: value for key, value in each.items() if key != "host"} for each in told]
+
+
+@pytest.mark.parametrize("make", BUILDERS, ids=["psqlpy", "sync"])
+@pytest.mark.parametrize(("setter", "value", "parameters"), SAME)
+def test_setter_is_the_parameter(make: Any, setter: str, value: object, parameters: dict[str, Any]) -> None:
+    builder = make()
+    assert getattr(builder, setter)(value) is builder
+    built = builder.build()
+    pool = (sync if make is sync.ConnectionPoolBuilder else psqlpy).ConnectionPool(**parameters)
+    assert type(built) is type(pool)
+    assert built.status() == pool.status()
+    assert built._config.recycling is pool._config.recycling
+    assert startup(plan_of(built)) == startup(plan_of(pool))
+    for name in ("connect_timeout", "load_balance"):
+        assert getattr(plan_of(built), name) == getattr(plan_of(pool), name)
+
+
+@pytest.mark.parametrize("make", BUILDERS, ids=["psqlpy", "sync"])
+def test_in_one_chain(make: Any) -> None:
+    builder = (
+        make()
+        .max_pool_size(3)
+        .user("u")
+        .password("p")
+        .host("db1")
+        .port(6001)
+        .host("db2")
+        .port(6002)
+        .dbname("d")
+    )
+    pool = builder.build()
+    assert pool.status().max_size == 3
+    assert [(each.host, each.port) for each in plan_of(pool).endpoints] == [("db1", 6001), ("db2", 6002)]
+    assert builder.build() is not pool
+    assert make().build().status().max_size == 10
+
+
+@pytest.mark.parametrize("make", BUILDERS, ids=["psqlpy", "sync"])
+def test_addresses_of_named_hosts(make: Any) -> None:
+    builder = make().user("it's").password("a b\\'").host("db1").hostaddr(IPv4Address("10.0.0.1")).port(6000)
+    plan = plan_of(builder.target_session_attrs("read-write").max_pool_size(2).build())
+    [endpoint] = plan.endpoints
+    assert (endpoint.host, endpoint.hostaddr, endpoint.port) == ("db1", "10.0.0.1", 6000)
+    assert plan.parameters["user"] == "it's"
+    assert plan.parameters["password"] == "a b\\'"
+    assert plan.target_session_attrs == "read-write"
+    with pytest.raises(exceptions.ConnectionPoolConfigurationError, match="hostaddr"):
+        builder.host("db2").build()
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("max_pool_size", 0),
+    ("max_pool_size", "5"),
+    ("conn_recycling_method", "dirty"),
+    ("user", 5),
+    ("password", b"x"),
+    ("dbname", "a\0"),
+    ("options", None),
+    ("application_name", 1.5),
+    ("ssl_mode", "perhaps"),
+    ("host", "a,b"),
+    ("hostaddr", "db1"),
+    ("port", 70000),
+    ("connect_timeout", -1),
+    ("tcp_user_timeout", "6"),
+    ("target_session_attrs", 5),
+    ("load_balance_hosts", True),
+    ("keepalives", 1),
+    ("keepalives_idle", 1.5),
+    ("keepalives_interval", None),
+    ("keepalives_retries", -1),
+]
+
+
+@pytest.mark.parametrize(("setter", "value"), WRONG)
+def test_a_wrong_value_is_refused_at_once(setter: str, value: Any) -> None:
+    builder = psqlpy.ConnectionPoolBuilder()
+    with pytest.raises(exceptions.ConnectionPoolConfigurationError, match=setter):
+        getattr(builder, setter)(value)
+    assert builder.build().status().max_size == 10
+
+
+def test_ca_file(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    with pytest.raises(exceptions.SSLError):
+        psqlpy.ConnectionPoolBuilder().ca_file(file)
+    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    plan = plan_of(psqlpy.ConnectionPoolBuilder().ca_file(file).build())
+    assert plan.parameters["sslrootcert"] == str(file)
+    assert plan.parameters["sslmode"] == "verify-full"
+
+
+def test_no_password_is_shown() -> None:
+    builder = psqlpy.ConnectionPoolBuilder().host("db1").password("secret").user("u")
+    assert repr(builder) == "<ConnectionPoolBuilder db1; set: username>"
+
+
+def test_keepalive_config_is_a_value() -> None:
+    config = KeepaliveConfig(5, retries=3)
+    assert (config.idle, config.interval, config.retries) == (5, None, 3)
+    assert config == KeepaliveConfig(5, None, 3) != KeepaliveConfig(5)
+    assert config != (5, None, 3)
+    assert len({config, KeepaliveConfig(5, None, 3)}) == 1
+    assert repr(config) == "KeepaliveConfig(idle=5, interval=None, retries=3)"
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+    with pytest.raises(AttributeError):
+        config.idle = 6
+    for wrong in ((-1,), ("5",), (5, 1.5), (5, None, 2**31)):
+        with pytest.raises(ValueError):
+            KeepaliveConfig(*wrong)
