@@ -23,13 +23,8 @@ NAMES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("names.js
 NOT_YET = (
     "Column",
     "Cursor",
-    "Listener",
-    "ListenerNotificationMsg",
     "PreparedStatement",
-    ".binary_copy_to_table",
-    ".copy_records_to_table",
     ".cursor",
-    ".listener",
     ".prepare",
 )
 
