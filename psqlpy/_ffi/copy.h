@@ -30,7 +30,7 @@ void psq_copy_clear(psq_copy_buffer *buffer);
 
 /* The first whole rows of `data`, at most `limit`, as a result with these columns: binary rows without the file's header,
  * or lines of the text format. `*used` is how many bytes they are. NULL when they are malformed or there is no memory. */
-PGresult *psq_copy_result(const char *data, size_t size, int limit, int binary, int column_count, const char *const *names,
-                          const Oid *types, size_t *used);
+PGresult *psq_copy_result(const char *data, size_t size, int limit, int binary, int column_count,
+                          const char *const *names, const Oid *types, size_t *used);
 
 #endif

@@ -20,6 +20,7 @@ from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.cancel import cancel_what_runs, end_with_process, shut_down
+from psqlpy._io.copy_links import AsyncCopyLink, SyncCopyLink
 from psqlpy._io.primitives import AsyncWake, both
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import enclosing_loop, running_loop
@@ -35,7 +36,6 @@ from psqlpy._protocol.state import State
 if TYPE_CHECKING:
     from psqlpy._config import ConnectPlan
     from psqlpy._io.anyio_driver import AnyioDriver
-    from psqlpy._protocol.copy import Copy
 
 # How long another thread's event loop may take to let go of a connection. Seconds.
 _HANDOVER = 0.1
@@ -77,16 +77,6 @@ class _Link:
         """Nothing at all is on its way."""
         return self.session.is_quiet
 
-    def leave(self, copy: Copy) -> None:
-        """Break off a paused dialogue; each side has its own way."""
-        raise NotImplementedError
-
-    def leave_copy(self) -> None:
-        """Break off a COPY that waits for its caller, who gives the connection back instead."""
-        copy = self.session.dialogue
-        if self.session.is_held and copy is not None:
-            self.leave(copy)  # type: ignore[arg-type]  # nothing else holds a session
-
     def cut(self) -> None:
         """Break the connection from any thread: whoever waits on it finds out and closes it."""
         pgconn = self.session.pgconn
@@ -107,7 +97,7 @@ def _take_in(session: Session) -> None:
         session.lost("the server closed the connection")
 
 
-class AsyncLink(_Link):
+class AsyncLink(_Link, AsyncCopyLink):
     """A session used by tasks, under asyncio, uvloop or trio, in turn if need be."""
 
     __slots__ = ("driver",)
@@ -129,32 +119,6 @@ class AsyncLink(_Link):
         await self.move_here()
         assert self.driver is not None
         await self.driver.run(request, deadline)
-
-    async def go_on(self, copy: Copy, deadline: float | None) -> None:
-        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
-        await self.move_here()
-        assert self.driver is not None
-        await self.driver.go_on(copy, deadline)
-
-    def leave(self, copy: Copy) -> None:
-        """Break off a paused dialogue, from any thread; waits for nothing."""
-        driver = self.driver
-        if driver is None or not copy.paused or self.is_closed:
-            return
-        try:
-            if not isinstance(driver, AsyncioDriver):
-                driver.leave(copy)
-            elif driver.is_alive and driver.loop is not enclosing_loop():
-                driver.loop.call_soon_threadsafe(self._leave_here, driver, copy)
-            else:
-                driver.leave(copy)
-        except RuntimeError:
-            # The event loop has ended.
-            self.cut()
-
-    def _leave_here(self, driver: AsyncioDriver, copy: Copy) -> None:
-        if copy.paused and not self.is_closed:
-            driver.leave(copy)
 
     async def move_here(self) -> None:
         """Leave the event loop the link was used under, and follow its user to the running one."""
@@ -313,7 +277,7 @@ class AsyncLink(_Link):
             callback()
 
 
-class SyncLink(_Link):
+class SyncLink(_Link, SyncCopyLink):
     """A session used by threads."""
 
     __slots__ = ("driver", "go_on", "run")
@@ -323,14 +287,6 @@ class SyncLink(_Link):
         self.driver = ThreadDriver(session)
         self.run = self.driver.run
         self.go_on = self.driver.go_on
-
-    def leave(self, copy: Copy) -> None:
-        """Break off a paused dialogue, which takes a tenth of a second at most."""
-        if self.is_inside:
-            # Perhaps a garbage collection in this very thread, in the middle of a call.
-            self.cut()
-        elif copy.paused and not self.is_closed:
-            self.driver.leave(copy)
 
     def move_here(self) -> None:
         """Threads need no registration."""

@@ -32,7 +32,6 @@ Notification = tuple[str, str, int]
 # A pump delivers 64 results or makes 32 reads; after so many of them the event loop has its turn.
 PUMPS_PER_TURN = 8
 
-
 # A look-up on an Enum class isn't free, and every query takes several.
 READY, FLYING, DRAINING, CLOSED = State.READY, State.FLYING, State.DRAINING, State.CLOSED
 FLIGHT_SENT, ALL_LANDED = Event.FLIGHT_SENT, Event.ALL_LANDED
@@ -75,13 +74,11 @@ class Session:
         self.queue: deque[Request] = deque()
         # To be written again once the transaction status is known.
         self.retries: deque[Request] = deque()
-        # Whether the next request may be written at once.
-        self.gate_open = True
+        self.gate_open = True  # whether the next request may be written at once
         self.wants_write = False
         # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
         self.has_more = False
-        # A COPY waits for its caller: nothing is read before that comes back.
-        self.is_held = False
+        self.is_held = False  # a COPY waits for its caller: nothing is read meanwhile
         # The simple query or COPY that has the connection for itself.
         self.dialogue: Dialogue | None = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
@@ -391,7 +388,7 @@ class Session:
 
     def _close(self) -> None:
         self.state = advance(self.state, Event.CLOSED)
-        self.gate_open = self.wants_write = self.cancel_outstanding = self.is_held = False
+        self.gate_open = self.wants_write = self.cancel_outstanding = False
         self.cancelled_by = self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from datetime import date
 from io import BytesIO, StringIO
@@ -60,7 +60,7 @@ def test_open_files(conn: Connection, tmp_path: Path) -> None:
     buffer, text = BytesIO(), StringIO()
     assert conn.copy_out("filled", buffer) == conn.copy_out("filled", text) == len(ROWS) + 2
     assert buffer.getvalue().decode() == text.getvalue()
-    with (tmp_path / "raw").open("w+b", buffering=0) as raw:  # noqa: ASYNC230
+    with (tmp_path / "raw").open("w+b", buffering=0) as raw:
         conn.copy_out("filled", raw)
         raw.seek(0)
         assert conn.copy_in("filled", raw) == len(ROWS) + 2
@@ -111,7 +111,6 @@ def test_rows_and_bytes_out(conn: Connection) -> None:
     dicts = [row for row in conn.copy_out(query="SELECT id, name FROM filled -- all;", as_dict=True)]
     assert dicts == [{"id": id, "name": name} for id, name in rows]
     copy = conn.copy_out(query="VALUES (1), (2);", format="csv", header=True)
-    assert copy.row_count is None
     assert b"".join([part for part in copy]) == b"column1\n1\n2\n"
     assert copy.row_count == 2
     assert [row for row in conn.copy_out(query="SELECT 1 WHERE false")] == []
@@ -121,7 +120,7 @@ def test_rows_and_bytes_out(conn: Connection) -> None:
 
 
 def test_rows_of_types_without_binary_form(conn: Connection) -> None:
-    query = "SELECT 'a\\b'::tsvector AS v, E'\\t\\n\\r\\\\N\\b' AS t, NULL::text, '\\N', date '2024-02-29', '{1,NULL}'::int[]"
+    query = "SELECT 'a\\b'::tsvector AS v, E'\\t\\n\\r\\\\N\\b' AS t, NULL, '\\N', date '2024-2-9', '{1,NULL}'::int[]"
     assert [row for row in conn.copy_out(query=query)] == [(conn.fetch_row(query)).result(as_tuple=True)]
     conn.execute("SET DateStyle = 'German'")
     dated = "SELECT 'a'::tsvector::text, 'a'::tsvector, date '2024-02-03'"
@@ -182,7 +181,7 @@ def test_nobody_listens_while_others_wait(conn: Connection) -> None:
 
 
 def test_errors_of_the_server(conn: Connection, table: str) -> None:
-    for call, error in [
+    calls: list[tuple[Callable[[], Any], type[exceptions.Error]]] = [
         (lambda: conn.copy_in("psqlpy_nope", b"1\t2\n"), exceptions.UndefinedTable),
         (lambda: conn.binary_copy_to_table(b"", "psqlpy_nope"), exceptions.UndefinedTable),
         (lambda: conn.binary_copy_to_table(b"garbage", table), exceptions.BadCopyFileFormat),
@@ -193,9 +192,10 @@ def test_errors_of_the_server(conn: Connection, table: str) -> None:
         (lambda: conn.copy_out("psqlpy_nope", BytesIO()), exceptions.UndefinedTable),
         (lambda: conn.copy_out(query="SELECT 1 / (5 - n) FROM generate_series(1, 9) n", destination=BytesIO()),
          exceptions.DivisionByZero),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for call, error in calls:
         with pytest.raises(error) as caught:
-            call()  # type: ignore[no-untyped-call]
+            call()
         assert isinstance(caught.value, exceptions.DatabaseError)
         assert count(conn, table) == 0
     for query in ("SELECT nothing", "SELECT 1 / (5 - n) FROM generate_series(1, 9) n"):
@@ -205,7 +205,7 @@ def test_errors_of_the_server(conn: Connection, table: str) -> None:
 
 
 def test_bad_arguments(conn: Connection, table: str) -> None:
-    for call in [
+    calls: list[Callable[[], Any]] = [
         lambda: conn.copy_in(table, 5),
         lambda: conn.copy_in(table, b"", format="xml"),
         lambda: conn.copy_in(table, b"", delimiter=5),  # type: ignore[arg-type]
@@ -223,9 +223,10 @@ def test_bad_arguments(conn: Connection, table: str) -> None:
         lambda: conn.copy_out(table, query="SELECT 1"),
         lambda: conn.copy_out(query="SELECT 1", columns=["a"]),
         lambda: conn.copy_out(table, format="csv", as_dict=True),
-    ]:
+    ]
+    for call in calls:
         with pytest.raises(exceptions.PyToRustValueMappingError):
-            call()  # type: ignore[misc]
+            call()
     with pytest.raises(FileNotFoundError):
         conn.copy_in(table, "/no such file")
     with pytest.raises(IsADirectoryError):
