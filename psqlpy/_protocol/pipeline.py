@@ -171,6 +171,13 @@ class Pipeline(Query):
             self.answers.append(result)
 
     def land(self, session: Session) -> bool:
+        ended = self._take_answers(session)
+        if ended or self.abandoned:
+            # Here, since the session ends what has landed without `finish`.
+            self._let_go()
+        return ended
+
+    def _take_answers(self, session: Session) -> bool:
         answers, self.answers = self.answers, []
         if not self.executing:
             # Of each the answers to Parse and Describe; after a failure only of those before it.
@@ -217,9 +224,15 @@ class Pipeline(Query):
         self.fail(failed(failure, self.family, statement.text, stale=stale, prefix=f"query {index + 1}: "))
 
     def finish(self) -> None:
-        for statement in self.statements:
+        self._let_go()
+        super().finish()
+
+    def _let_go(self) -> None:
+        """Unpin the statements, and have those closed that the session doesn't keep."""
+        statements, self.statements = self.statements, []
+        passing, self.passing = self.passing, {}
+        for statement in statements:
             statement.pin_count -= 1
         if self.session is not None:
-            for statement in self.passing.values():
+            for statement in passing.values():
                 self.session.statements.close_later(statement)
-        super().finish()

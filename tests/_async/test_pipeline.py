@@ -180,7 +180,7 @@ async def test_types_that_have_changed_since(conn: Connection, pool: ConnectionP
 
 
 async def test_more_statements_than_are_kept(conn: Connection) -> None:
-    queries = [(f"SELECT {number}",) for number in range(400)]
+    queries = [(f"SELECT {number} AS one_of_many",) for number in range(400)]
     # One that is too long to be kept, twice.
     long = f"SELECT $1::int4 /* {'x' * 20_000} */"
     queries_and_long: list[Any] = [*queries, (long, [1]), (long, [2])]
