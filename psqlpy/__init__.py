@@ -2,8 +2,11 @@
 
 from psqlpy import exceptions
 from psqlpy._async.connection import Connection
+from psqlpy._async.cursor import Cursor
 from psqlpy._async.pool import ConnectionPool
+from psqlpy._async.prepared import PreparedStatement
 from psqlpy._async.transaction import Transaction
+from psqlpy._column import Column
 from psqlpy._config import (
     ConnRecyclingMethod,
     IsolationLevel,
@@ -21,13 +24,16 @@ from psqlpy._version import __version__
 from psqlpy.exceptions import Error
 
 __all__ = [
+    "Column",
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
     "ConnectionPoolStatus",
+    "Cursor",
     "Error",
     "IsolationLevel",
     "LoadBalanceHosts",
+    "PreparedStatement",
     "QueryResult",
     "ReadVariant",
     "Record",

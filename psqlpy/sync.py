@@ -1,6 +1,7 @@
 """The synchronous mirror of psqlpy: the same names and results, without an event loop."""
 
 from psqlpy import exceptions
+from psqlpy._column import Column
 from psqlpy._config import (
     ConnRecyclingMethod,
     IsolationLevel,
@@ -15,18 +16,23 @@ from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
+from psqlpy._sync.cursor import Cursor
 from psqlpy._sync.pool import ConnectionPool
+from psqlpy._sync.prepared import PreparedStatement
 from psqlpy._sync.transaction import Transaction
 from psqlpy.exceptions import Error
 
 __all__ = [
+    "Column",
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
     "ConnectionPoolStatus",
+    "Cursor",
     "Error",
     "IsolationLevel",
     "LoadBalanceHosts",
+    "PreparedStatement",
     "QueryResult",
     "ReadVariant",
     "Record",

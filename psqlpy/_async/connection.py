@@ -7,7 +7,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
+from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
+from psqlpy._async.prepared import Preparing
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import AsyncConnectionBlock
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Executor):
+class Connection(AsyncConnectionBlock, Cursors, Preparing, Executor):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -51,8 +53,8 @@ class Connection(AsyncConnectionBlock, Executor):
         self._entering = False
         # A BEGIN that travels with the next statement.
         self._begin: bytes | None = None
-        # What rolls back transactions that nobody refers to any more, to be sent before anything else.
-        self._abandoned: list[tuple[bytes, ...]] = []
+        # What ends transactions and cursors that nobody refers to any more, to be sent before anything else.
+        self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
 
@@ -196,7 +198,7 @@ class Connection(AsyncConnectionBlock, Executor):
         if link is None or pool is None:
             raise self._closed_error()
         if self._abandoned:
-            self._roll_back_abandoned()
+            self._undo_abandoned()
         if timeout is None:
             timeout = pool.timeout
         deadline = None if timeout is None else deadline_after(timeout)
@@ -242,18 +244,18 @@ class Connection(AsyncConnectionBlock, Executor):
             self.open_transactions.clear()
             raise
 
-    def abandon_transaction(self, rollback: tuple[bytes, ...]) -> None:
-        """Roll back a transaction whose object is gone. May be called anywhere, by the garbage collector too."""
+    def abandon(self, undo: Request) -> None:
+        """Undo what an object had begun that is gone. May be called anywhere, by the garbage collector too."""
         link = self._link
         if link is not None:
-            self._abandoned.append(rollback)
+            self._abandoned.append(undo)
             if not link.is_inside:
-                link.soon(self._roll_back_abandoned)
+                link.soon(self._undo_abandoned)
 
-    def _roll_back_abandoned(self) -> None:
+    def _undo_abandoned(self) -> None:
         link = self._link
         while self._abandoned and link is not None:
-            link.send(Commands(self._abandoned.pop(0)))
+            link.send(self._abandoned.pop(0))
 
     # Cancelling
 
@@ -273,7 +275,7 @@ class Connection(AsyncConnectionBlock, Executor):
         if self._link is None:
             raise self._closed_error()
         if self._abandoned:
-            self._roll_back_abandoned()
+            self._undo_abandoned()
         return self._link
 
     @property

@@ -7,7 +7,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
+from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import Executor
+from psqlpy._async.prepared import Preparing
 from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(AsyncTransactionBlock, Executor):
+class Transaction(AsyncTransactionBlock, Cursors, Preparing, Executor):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -162,7 +164,7 @@ class Transaction(AsyncTransactionBlock, Executor):
         if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
             self._finish()
             if self._level is not None or not self._connection.drop_begin():
-                self._connection.abandon_transaction(self._closing_commands(commit=False))
+                self._connection.abandon(Commands(self._closing_commands(commit=False)))
 
     # Savepoints
 

@@ -220,6 +220,10 @@ class PGconn:
     def send_close_prepared(self, name: bytes) -> bool:
         return bool(lib.psq_send_close_prepared(self.pointer, name))
 
+    def send_describe_portal(self, name: bytes) -> bool:
+        """Ask for the columns of a cursor, which is a portal."""
+        return bool(lib.PQsendDescribePortal(self.pointer, name))
+
     def send_flush_request(self) -> bool:
         return bool(lib.psq_send_flush_request(self.pointer))
 

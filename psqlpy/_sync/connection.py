@@ -13,7 +13,9 @@ from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.links import SyncLink
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
+from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
+from psqlpy._sync.prepared import Preparing
 from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(SyncConnectionBlock, Executor):
+class Connection(SyncConnectionBlock, Cursors, Preparing, Executor):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -52,8 +54,8 @@ class Connection(SyncConnectionBlock, Executor):
         self._entering = False
         # A BEGIN that travels with the next statement.
         self._begin: bytes | None = None
-        # What rolls back transactions that nobody refers to any more, to be sent before anything else.
-        self._abandoned: list[tuple[bytes, ...]] = []
+        # What ends transactions and cursors that nobody refers to any more, to be sent before anything else.
+        self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
 
@@ -197,7 +199,7 @@ class Connection(SyncConnectionBlock, Executor):
         if link is None or pool is None:
             raise self._closed_error()
         if self._abandoned:
-            self._roll_back_abandoned()
+            self._undo_abandoned()
         if timeout is None:
             timeout = pool.timeout
         deadline = None if timeout is None else deadline_after(timeout)
@@ -243,18 +245,18 @@ class Connection(SyncConnectionBlock, Executor):
             self.open_transactions.clear()
             raise
 
-    def abandon_transaction(self, rollback: tuple[bytes, ...]) -> None:
-        """Roll back a transaction whose object is gone. May be called anywhere, by the garbage collector too."""
+    def abandon(self, undo: Request) -> None:
+        """Undo what an object had begun that is gone. May be called anywhere, by the garbage collector too."""
         link = self._link
         if link is not None:
-            self._abandoned.append(rollback)
+            self._abandoned.append(undo)
             if not link.is_inside:
-                link.soon(self._roll_back_abandoned)
+                link.soon(self._undo_abandoned)
 
-    def _roll_back_abandoned(self) -> None:
+    def _undo_abandoned(self) -> None:
         link = self._link
         while self._abandoned and link is not None:
-            link.send(Commands(self._abandoned.pop(0)))
+            link.send(self._abandoned.pop(0))
 
     # Cancelling
 
@@ -274,7 +276,7 @@ class Connection(SyncConnectionBlock, Executor):
         if self._link is None:
             raise self._closed_error()
         if self._abandoned:
-            self._roll_back_abandoned()
+            self._undo_abandoned()
         return self._link
 
     @property

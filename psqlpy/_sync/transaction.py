@@ -13,7 +13,9 @@ from psqlpy._io.blocks import SyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import quote_identifier, start_transaction
+from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import Executor
+from psqlpy._sync.prepared import Preparing
 
 if TYPE_CHECKING:
     from psqlpy._sync.connection import Connection
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(SyncTransactionBlock, Executor):
+class Transaction(SyncTransactionBlock, Cursors, Preparing, Executor):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -163,7 +165,7 @@ class Transaction(SyncTransactionBlock, Executor):
         if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
             self._finish()
             if self._level is not None or not self._connection.drop_begin():
-                self._connection.abandon_transaction(self._closing_commands(commit=False))
+                self._connection.abandon(Commands(self._closing_commands(commit=False)))
 
     # Savepoints
 

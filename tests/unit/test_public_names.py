@@ -17,7 +17,7 @@ import psqlpy.sync
 # The version is the package's, not a mirror's.
 ONLY_ASYNC = {"__version__"}
 
-MIRRORED = ["Connection", "ConnectionPool", "Transaction"]
+MIRRORED = ["Connection", "ConnectionPool", "Cursor", "PreparedStatement", "Transaction"]
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
 BLOCKS = {"__aenter__", "__aexit__", "__enter__", "__exit__", "__await__"}
@@ -82,7 +82,8 @@ def test_mirrored_classes_have_the_same_members(name: str) -> None:
         if not isinstance(value, property):
             assert shape(getattr(ours, member)) == shape(getattr(mirrored, member)), member
     assert set(vars(ours)) - set(vars(mirrored)) <= BLOCKS
-    assert not inspect.iscoroutinefunction(mirrored.aclose if name == "ConnectionPool" else mirrored.execute)
+    waiting = getattr(mirrored, "aclose" if name == "ConnectionPool" else "execute")
+    assert not inspect.iscoroutinefunction(waiting)
 
 
 @pytest.mark.parametrize("name", ["connect", "connect_pool"])
