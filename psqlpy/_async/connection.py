@@ -10,10 +10,12 @@ from psqlpy import exceptions
 from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
 from psqlpy._async.prepared import Preparing
+from psqlpy._async.stream import Streaming
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
+from psqlpy._io.streaming import async_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
     from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.request import Request
+    from psqlpy._protocol.stream import Stream
     from psqlpy._protocol.unprepared import Descriptions
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Cursors, Preparing, Executor):
+class Connection(AsyncConnectionBlock, Cursors, Preparing, Streaming, Executor):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -43,6 +46,7 @@ class Connection(AsyncConnectionBlock, Cursors, Preparing, Executor):
         "_pool",
         "_returned",
         "open_transactions",
+        "streaming",
     )
 
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
@@ -57,6 +61,8 @@ class Connection(AsyncConnectionBlock, Cursors, Preparing, Executor):
         self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
+        #: The stream that was opened last.
+        self.streaming: Stream | None = None
 
     # The block
 
@@ -89,6 +95,8 @@ class Connection(AsyncConnectionBlock, Cursors, Preparing, Executor):
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
+            if self.streaming is not None:
+                async_leave(link, self.streaming)
             pool.give_back(link)
 
     def back_to_pool(self) -> None:

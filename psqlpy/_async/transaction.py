@@ -10,6 +10,7 @@ from psqlpy import exceptions
 from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import Executor
 from psqlpy._async.prepared import Preparing
+from psqlpy._async.stream import Streaming
 from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(AsyncTransactionBlock, Cursors, Preparing, Executor):
+class Transaction(AsyncTransactionBlock, Cursors, Preparing, Streaming, Executor):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any

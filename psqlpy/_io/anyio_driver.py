@@ -18,6 +18,7 @@ from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
 from psqlpy._io.system_task import spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.dialogue import is_paused
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 
@@ -79,7 +80,7 @@ class AnyioDriver:
                 await self._turn(request, request)
         except BaseException:
             self._stop_waiting(request)
-            self._leave(request)
+            self.leave(request)
             raise
         finally:
             self._waiting.pop(request, None)
@@ -92,7 +93,7 @@ class AnyioDriver:
         if session.has_more:
             await anyio.lowlevel.checkpoint()
             self._pump(0)
-        elif self._reader is None or writes:
+        elif (self._reader is None and not is_paused(session)) or writes:
             wanted = (_READ if self._reader is None else 0) | (_WRITE if writes else 0)
             # Should a KeyboardInterrupt strike between here and the wait, `_wait` finds these.
             if wanted & _READ:
@@ -168,7 +169,8 @@ class AnyioDriver:
 
     # Cancelling
 
-    def _leave(self, request: Request) -> None:
+    def leave(self, request: Request) -> None:
+        """The caller of a request gives up."""
         request.wake = None
         if request.done:
             return

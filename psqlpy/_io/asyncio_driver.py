@@ -137,7 +137,7 @@ class AsyncioDriver:
                 try:
                     await future
                 except BaseException:
-                    self._leave(request)
+                    self.leave(request)
                     raise
             else:
                 await self._run_until(request, future, deadline)
@@ -152,12 +152,12 @@ class AsyncioDriver:
         try:
             await future
         except BaseException:
-            self._leave(request)
+            self.leave(request)
             raise
         finally:
             timer.cancel()
         if not request.done:
-            self._leave(request)
+            self.leave(request)
             raise query_timeout(began, request)
 
     def look(self) -> None:
@@ -190,9 +190,20 @@ class AsyncioDriver:
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
 
+    def set_reading(self, on: bool) -> None:
+        """Whether to look for input: not while a stream waits for its reader, since what isn't taken in is reported on."""
+        if self._fd >= 0 and not self.loop.is_closed():
+            if on:
+                self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
+                if self.session.has_more:
+                    self.follow()
+            else:
+                self.loop.remove_reader(self._fd)
+
     # Cancelling
 
-    def _leave(self, request: Request) -> None:
+    def leave(self, request: Request) -> None:
+        """The caller of a request gives up."""
         request.wake = None
         if request.done:
             return

@@ -18,6 +18,7 @@ from psqlpy._io.primitives import Lock
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.dialogue import is_paused
 from psqlpy._protocol.failures import closed
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
@@ -66,7 +67,7 @@ class ThreadDriver:
                 else:
                     self._follow(request, deadline)
         except BaseException:
-            self._leave(request)
+            self.leave(request)
             raise
         if self._left:
             self._drain_left()
@@ -84,7 +85,7 @@ class ThreadDriver:
         session = self.session
         # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
-            while not request.done:
+            while not request.done and not is_paused(session):
                 longest = 0 if session.has_more else _milliseconds(deadline)
                 if self._left:
                     longest = min(longest, _LEFT_POLL)
@@ -107,7 +108,7 @@ class ThreadDriver:
         session = self.session
         woken = None
         with self.lock:
-            if self._reader is None:
+            if self._reader is None and not is_paused(session):
                 if not request.done:
                     self._reader = request
                 return
@@ -150,10 +151,10 @@ class ThreadDriver:
 
     # Cancelling
 
-    def _leave(self, request: Request) -> None:
-        """The caller gives up: cancel, read what is left for a tenth of a second at most, and close if that fails."""
+    def leave(self, request: Request, budget: float = THREAD_DRAIN_BUDGET) -> None:
+        """The caller gives up: cancel, read what is left for `budget` seconds at most, and close if that fails."""
         try:
-            self._give_up(request)
+            self._give_up(request, budget)
         except BaseException:
             # Interrupted once more: nobody would read what is left.
             with self.lock:
@@ -166,7 +167,7 @@ class ThreadDriver:
         if self._reader is request:
             self._reader = None
 
-    def _give_up(self, request: Request) -> None:
+    def _give_up(self, request: Request, budget: float) -> None:
         session = self.session
         with self.lock:
             self._stop_reading(request)
@@ -176,9 +177,9 @@ class ThreadDriver:
                 closed = session.is_closed
                 cancellation = None
             else:
-                cancellation = Cancellation(session, request, THREAD_DRAIN_BUDGET)
+                cancellation = Cancellation(session, request, budget)
         if cancellation is not None:
-            self._drain(cancellation)
+            self._drain(cancellation, budget)
             closed = session.is_closed
         if closed:
             self.end()
@@ -186,9 +187,9 @@ class ThreadDriver:
         if not closed:
             self._tell_settled()
 
-    def _drain(self, cancellation: Cancellation) -> None:
+    def _drain(self, cancellation: Cancellation, budget: float = THREAD_DRAIN_BUDGET) -> None:
         session = self.session
-        deadline = time.monotonic() + THREAD_DRAIN_BUDGET
+        deadline = time.monotonic() + budget
         while True:
             with self.lock:
                 cancellation.step(self._on_return(cancellation))

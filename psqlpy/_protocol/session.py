@@ -129,7 +129,7 @@ class Session:
         if not its_turn and (self.queue or not self.gate_open):
             if self.state is CLOSED:
                 request.fail(self.closed_error())
-            else:
+            elif self.dialogue is None or not self.dialogue.meets(self, request):
                 self.queue.append(request)
             return
         try:

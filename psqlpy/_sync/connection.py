@@ -11,16 +11,19 @@ from psqlpy import exceptions
 from psqlpy._config import IsolationLevel, ReadVariant
 from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.links import SyncLink
+from psqlpy._io.streaming import sync_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
 from psqlpy._sync.prepared import Preparing
+from psqlpy._sync.stream import Streaming
 from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
     from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.request import Request
+    from psqlpy._protocol.stream import Stream
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._sync.pool import ConnectionPool
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(SyncConnectionBlock, Cursors, Preparing, Executor):
+class Connection(SyncConnectionBlock, Cursors, Preparing, Streaming, Executor):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -44,6 +47,7 @@ class Connection(SyncConnectionBlock, Cursors, Preparing, Executor):
         "_pool",
         "_returned",
         "open_transactions",
+        "streaming",
     )
 
     def __init__(self, pool: ConnectionPool, link: SyncLink | None) -> None:
@@ -58,6 +62,8 @@ class Connection(SyncConnectionBlock, Cursors, Preparing, Executor):
         self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
+        #: The stream that was opened last.
+        self.streaming: Stream | None = None
 
     # The block
 
@@ -90,6 +96,8 @@ class Connection(SyncConnectionBlock, Cursors, Preparing, Executor):
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
+            if self.streaming is not None:
+                sync_leave(link, self.streaming)
             pool.give_back(link)
 
     def back_to_pool(self) -> None:

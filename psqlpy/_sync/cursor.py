@@ -119,14 +119,15 @@ class Cursor(SyncCursorBlock):
         connection = self._owner._lease()
         text, values = resolve_parameters(self._querystring or "", self._parameters)
         name = f"psqlpy_cursor_{next(_numbers)}".encode()
-        link, deadline, begin = connection.depart(timeout)
+        run, deadline, begin = connection.check_out(timeout)
+        link = connection.link
         opening = OpenCursor(name, text, values, begin, scroll=self._scroll, unnamed=self._prepared is False)
         self._state = "starting"
         self._connection, self._link, self._name = connection, link, name
         self._held = False
         self._transaction = connection.open_transactions[0] if connection.open_transactions else None
         try:
-            (connection.run if begin else link.run)(opening, deadline)
+            run(opening, deadline)
         except BaseException:
             if self._state == "starting":
                 self._state = "new"

@@ -16,6 +16,7 @@ from psqlpy._protocol.transaction import quote_identifier, start_transaction
 from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import Executor
 from psqlpy._sync.prepared import Preparing
+from psqlpy._sync.stream import Streaming
 
 if TYPE_CHECKING:
     from psqlpy._sync.connection import Connection
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _numbers = count(1)
 
 
-class Transaction(SyncTransactionBlock, Cursors, Preparing, Executor):
+class Transaction(SyncTransactionBlock, Cursors, Preparing, Streaming, Executor):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
