@@ -100,9 +100,7 @@ class Cursor(AsyncCursorBlock):
             )
         self._check_not_closed()
         if self._querystring is None:
-            raise exceptions.CursorStartError(
-                "cursor has no statement: give one to cursor(), or use execute"
-            )
+            raise exceptions.CursorStartError("cursor has no statement: give one to cursor(), or use execute")
         await self._start(timeout)
 
     async def execute(

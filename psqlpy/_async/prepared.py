@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from psqlpy import exceptions
 from psqlpy._async.cursor import Cursor
 from psqlpy._async.executor import NO_DEFAULT, Executor
 from psqlpy._column import Column
@@ -141,6 +140,4 @@ class Preparing(Executor):
         link = connection.link
         await link.run(preparing, deadline)
         assert preparing.statement is not None
-        return PreparedStatement(
-            self, querystring, bound, preparing.statement, link.session.registry
-        )
+        return PreparedStatement(self, querystring, bound, preparing.statement, link.session.registry)

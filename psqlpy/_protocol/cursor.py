@@ -105,8 +105,8 @@ class OpenCursor(Opening):
         keyword = statement.traits.keyword
         if keyword not in _DECLARABLE:
             raise exceptions.combine(exceptions.ProgrammingError, self.family)(
-                f"a cursor can't be opened for {keyword or 'an empty statement'}, for SELECT, VALUES, TABLE and WITH only: "
-                "use execute"
+                f"a cursor can't be opened for {keyword or 'an empty statement'}: for anything but SELECT, VALUES, TABLE "
+                "and WITH use execute"
             )
 
     def _open(self, session: Session, statement: Statement, packed: bytes) -> None:
@@ -169,9 +169,7 @@ class Fetch(Request):
         if self.failure is not None:
             gone = self.failure.get("sqlstate") == _NO_SUCH_CURSOR
             self.fail(
-                failed(
-                    self.failure, exceptions.CursorNotOpenError if gone else exceptions.CursorFetchError
-                )
+                failed(self.failure, exceptions.CursorNotOpenError if gone else exceptions.CursorFetchError)
             )
         elif self.plan.has_dates:
             self.plan = in_style(session, self.plan, self.columns)

@@ -220,7 +220,8 @@ class OpenStream(Opening):
         if session.transaction_status is not TransactionStatus.IDLE:
             raise InTransaction("a transaction is open: stream with a cursor")
         traits = statement.traits
-        if traits.may_control_transaction or traits.drops_prepared:
+        refused = traits.transaction_control is not None or traits.keyword in ("CALL", "DO")
+        if not traits.multiple and (refused or traits.drops_prepared):
             raise exceptions.combine(exceptions.ProgrammingError, self.family)(
                 f"{traits.keyword} can't be streamed: use execute"
             )

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from psqlpy import exceptions
 from psqlpy._column import Column
 from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
 from psqlpy._protocol.prepare import Prepare
