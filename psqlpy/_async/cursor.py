@@ -72,9 +72,9 @@ class Cursor(AsyncCursorBlock):
         self._querystring = querystring
         self._parameters = parameters
         if fetch_number is not None:
-            fetch_number = _whole("fetch_number", fetch_number)
+            fetch_number = check_whole("fetch_number", fetch_number)
         if array_size is not None:
-            array_size = _whole("array_size", array_size)
+            array_size = check_whole("array_size", array_size)
         self._fetch_number = next(n for n in (fetch_number, array_size, _FETCH_NUMBER) if n is not None)
         self._array_size = next(n for n in (array_size, fetch_number, _ARRAY_SIZE) if n is not None)
         if scroll is not None and not isinstance(scroll, bool):
@@ -208,7 +208,7 @@ class Cursor(AsyncCursorBlock):
 
         A negative number goes backward, 0 fetches the row again that the cursor is on.
         """
-        number = self._fetch_number if fetch_number is None else _whole("fetch_number", fetch_number)
+        number = self._fetch_number if fetch_number is None else check_whole("fetch_number", fetch_number)
         return await self._fetch(f"FORWARD {number}", timeout)
 
     async def fetchone(self, *, timeout: float | None = None) -> QueryResult:
@@ -218,7 +218,7 @@ class Cursor(AsyncCursorBlock):
     async def fetchmany(self, size: int | None = None, *, timeout: float | None = None) -> QueryResult:
         """Fetch the next `size` rows, `array_size` if it is None, all that are left if it is 0 or less."""
         return await self._fetch(
-            _forward(self._array_size if size is None else _whole("size", size)), timeout
+            _forward(self._array_size if size is None else check_whole("size", size)), timeout
         )
 
     async def fetchall(self, *, timeout: float | None = None) -> QueryResult:
@@ -243,11 +243,11 @@ class Cursor(AsyncCursorBlock):
 
     async def fetch_absolute(self, absolute_number: int, *, timeout: float | None = None) -> QueryResult:
         """Fetch the row of that number, counted from 1; a negative one counts from the end, with -1 as the last."""
-        return await self._fetch(f"ABSOLUTE {_whole('absolute_number', absolute_number)}", timeout)
+        return await self._fetch(f"ABSOLUTE {check_whole('absolute_number', absolute_number)}", timeout)
 
     async def fetch_relative(self, relative_number: int, *, timeout: float | None = None) -> QueryResult:
         """Fetch the row that is so many behind the one the cursor is on, or, if negative, before it."""
-        return await self._fetch(f"RELATIVE {_whole('relative_number', relative_number)}", timeout)
+        return await self._fetch(f"RELATIVE {check_whole('relative_number', relative_number)}", timeout)
 
     async def fetch_forward_all(self, *, timeout: float | None = None) -> QueryResult:
         """Fetch all rows that are left."""
@@ -255,7 +255,7 @@ class Cursor(AsyncCursorBlock):
 
     async def fetch_backward(self, backward_count: int, *, timeout: float | None = None) -> QueryResult:
         """Fetch so many rows before the one the cursor is on, the nearest first."""
-        return await self._fetch(f"BACKWARD {_whole('backward_count', backward_count)}", timeout)
+        return await self._fetch(f"BACKWARD {check_whole('backward_count', backward_count)}", timeout)
 
     async def fetch_backward_all(self, *, timeout: float | None = None) -> QueryResult:
         """Fetch all rows before the one the cursor is on, the nearest first."""
@@ -278,7 +278,7 @@ class Cursor(AsyncCursorBlock):
         except BaseException as error:
             if isinstance(error, exceptions.CursorNotOpenError):
                 self._state = "closed"
-            elif request.written and request.failure is None:
+            elif request.written and (request.failure is None or request.abandoned):
                 self._close_silently("closed")
             raise
         assert request.result is not None
@@ -293,7 +293,7 @@ class Cursor(AsyncCursorBlock):
 
     @array_size.setter
     def array_size(self, size: int) -> None:
-        self._array_size = _whole("array_size", size)
+        self._array_size = check_whole("array_size", size)
 
     @property
     def querystring(self) -> str | None:
@@ -362,7 +362,8 @@ class Cursor(AsyncCursorBlock):
         return f"<Cursor {state} {self._name.decode()}>" if self._name else f"<Cursor {state}>"
 
 
-def _whole(name: str, value: object) -> int:
+def check_whole(name: str, value: object) -> int:
+    """An int that FETCH takes."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise exceptions.ParameterTypeError(f"{name} must be an int, not {type(value).__name__}")
     if abs(value) > _LARGEST:

@@ -10,6 +10,7 @@ from psqlpy._async.executor import NO_DEFAULT, Executor
 from psqlpy._column import Column
 from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
 from psqlpy._protocol.prepare import Prepare
+from psqlpy._protocol.simple_query import encode_query
 from psqlpy._result import QueryResult, SingleQueryResult
 
 if TYPE_CHECKING:
@@ -126,11 +127,12 @@ class Preparing(Executor):
         """
         connection = self._lease()
         bound: Sequence[object] | None = None
+        encode_query(querystring)
         if parameters is not None:
             text, values = resolve_parameters(querystring, parameters)
             # What its caller does to the list later doesn't matter.
             bound = list(values)
-        elif isinstance(querystring, str) and (named := bind_named(querystring)) is not None:
+        elif (named := bind_named(querystring)) is not None:
             text = named.text
         else:
             text, _ = resolve_parameters(querystring, None)

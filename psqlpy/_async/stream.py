@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
-from psqlpy._async.cursor import Cursor
+from psqlpy._async.cursor import Cursor, check_whole
 from psqlpy._async.executor import Executor
 from psqlpy._io.closing import AsyncClosed, async_close
 from psqlpy._io.streaming import async_attach, async_leave, async_turn
@@ -52,9 +52,7 @@ class RowStream:
         timeout: float | None,
     ) -> None:
         self._state = "new"
-        if not isinstance(chunk_size, int) or isinstance(chunk_size, bool):
-            raise exceptions.ParameterTypeError(f"chunk_size must be an int, not {type(chunk_size).__name__}")
-        if not 0 < chunk_size <= _LARGEST_CHUNK:
+        if not 0 < check_whole("chunk_size", chunk_size) <= _LARGEST_CHUNK:
             raise exceptions.ParameterValueError(
                 f"chunk_size must be from 1 to {_LARGEST_CHUNK}, not {chunk_size}"
             )

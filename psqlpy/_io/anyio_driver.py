@@ -60,6 +60,8 @@ class AnyioDriver:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
         self.session.submit(request)
         if request.done:
+            # With it a stream may have ended, for which the others had stopped reading.
+            self.pass_on()
             await anyio.lowlevel.checkpoint()
         elif deadline is None:
             await self._wait(request)
@@ -84,7 +86,7 @@ class AnyioDriver:
             raise
         finally:
             self._waiting.pop(request, None)
-            self._pass_on()
+            self.pass_on()
 
     async def _turn(self, waiter: Request | Cancellation, request: Request | None) -> None:
         """One wait, for the socket if nobody else waits for it, otherwise for the one who does."""
@@ -156,7 +158,7 @@ class AnyioDriver:
         if (ready or self.session.has_more) and not self.session.is_closed:
             self.session.pump(ready)
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
         """Wake one of the waiting to read for the others; never waits."""
         if self.on_settled is not None:
             self._tell_settled()
@@ -189,7 +191,7 @@ class AnyioDriver:
                 with anyio.move_on_after(min(PATIENCE, cancellation.step(_return_quietly))):
                     if not cancellation.over:
                         await self._turn(cancellation, None)
-                self._pass_on()
+                self.pass_on()
         except Exception as error:
             # trio ends when a system task fails.
             self.session.lost(f"reading failed: {error!r}")

@@ -191,7 +191,7 @@ class AsyncioDriver:
             self._step(cancellation, timed=False)
 
     def set_reading(self, on: bool) -> None:
-        """Whether to look for input: not while a stream waits for its reader, since what isn't taken in is reported on."""
+        """Whether to look for input: not while a stream waits for its reader, or the loop would spin."""
         if self._fd >= 0 and not self.loop.is_closed():
             if on:
                 self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)

@@ -1,4 +1,4 @@
-"""What a stream needs of its driver, as pairs of one shape: who reads it, when to look for input, and how to leave it."""
+"""What a stream needs of its driver, in pairs: who reads it, when to look for input, and how to leave it."""
 
 from __future__ import annotations
 
@@ -59,10 +59,14 @@ def sync_turn() -> None:
 def async_leave(link: AsyncLink, stream: Stream, *, at_once: bool = True) -> None:
     """Have a stream cancelled that nobody reads any more; waits for nothing."""
     driver = link.driver
-    if driver is not None and stream.let_go():
+    if driver is None:
+        return
+    if stream.let_go():
         driver.leave(stream)
-        if isinstance(driver, AsyncioDriver) and link.session.has_more:
-            driver.follow()
+    if not isinstance(driver, AsyncioDriver):
+        driver.pass_on()
+    elif link.session.has_more or link.session.wants_write:
+        driver.follow()
 
 
 def sync_leave(link: SyncLink, stream: Stream, *, at_once: bool = True) -> None:
@@ -71,3 +75,5 @@ def sync_leave(link: SyncLink, stream: Stream, *, at_once: bool = True) -> None:
         is_left = stream.let_go()
     if is_left:
         link.driver.leave(stream, THREAD_DRAIN_BUDGET if at_once else DRAIN_BUDGET)
+    else:
+        link.driver.pass_on()

@@ -72,7 +72,7 @@ class ThreadDriver:
         if self._left:
             self._drain_left()
         if self._waiting:
-            self._pass_on()
+            self.pass_on()
         if self.session.state is CLOSED:
             self.end()
         elif self.on_settled is not None:
@@ -133,7 +133,7 @@ class ThreadDriver:
             if session.state is not CLOSED:
                 session.pump(ready)
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
         """Wake one of the waiting to read for the others."""
         with self.lock:
             if self._reader is not None:
@@ -183,7 +183,7 @@ class ThreadDriver:
             closed = session.is_closed
         if closed:
             self.end()
-        self._pass_on()
+        self.pass_on()
         if not closed:
             self._tell_settled()
 

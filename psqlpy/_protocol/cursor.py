@@ -82,7 +82,7 @@ class Opening(Query):
 
 
 class OpenCursor(Opening):
-    """DECLARE. Afterwards `plan` and `columns` are those of its rows, and `held` tells whether it outlives transactions."""
+    """DECLARE. Afterwards `plan` and `columns` are those of its rows; `held`: whether it outlives transactions."""
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class OpenCursor(Opening):
         keyword = statement.traits.keyword
         if keyword not in _DECLARABLE:
             raise exceptions.combine(exceptions.ProgrammingError, self.family)(
-                f"a cursor can't be opened for {keyword or 'an empty statement'}: for anything but SELECT, VALUES, TABLE "
-                "and WITH use execute"
+                f"a cursor can't be opened for {keyword or 'an empty statement'}: for anything but SELECT, VALUES, "
+                "TABLE and WITH use execute"
             )
 
     def _open(self, session: Session, statement: Statement, packed: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy._column import Column
 from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
 from psqlpy._protocol.prepare import Prepare
+from psqlpy._protocol.simple_query import encode_query
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._sync.cursor import Cursor
 from psqlpy._sync.executor import NO_DEFAULT, Executor
@@ -127,11 +128,12 @@ class Preparing(Executor):
         """
         connection = self._lease()
         bound: Sequence[object] | None = None
+        encode_query(querystring)
         if parameters is not None:
             text, values = resolve_parameters(querystring, parameters)
             # What its caller does to the list later doesn't matter.
             bound = list(values)
-        elif isinstance(querystring, str) and (named := bind_named(querystring)) is not None:
+        elif (named := bind_named(querystring)) is not None:
             text = named.text
         else:
             text, _ = resolve_parameters(querystring, None)

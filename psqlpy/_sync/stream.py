@@ -15,7 +15,7 @@ from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.stream import Chunk, InTransaction, OpenStream, Stream
 from psqlpy._result import QueryResult
-from psqlpy._sync.cursor import Cursor
+from psqlpy._sync.cursor import Cursor, check_whole
 from psqlpy._sync.executor import Executor
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ class RowStream:
         timeout: float | None,
     ) -> None:
         self._state = "new"
-        if not isinstance(chunk_size, int) or isinstance(chunk_size, bool):
-            raise exceptions.ParameterTypeError(f"chunk_size must be an int, not {type(chunk_size).__name__}")
-        if not 0 < chunk_size <= _LARGEST_CHUNK:
+        if not 0 < check_whole("chunk_size", chunk_size) <= _LARGEST_CHUNK:
             raise exceptions.ParameterValueError(
                 f"chunk_size must be from 1 to {_LARGEST_CHUNK}, not {chunk_size}"
             )

@@ -89,7 +89,7 @@ def test_fetching(conn: Connection, inside: bool) -> None:
         ({"array_size": 0}, [10]),
     ],
 )
-def test_iterating(conn: Connection, sizes: dict[str, int], expected: list[int]) -> None:
+def test_iterating(conn: Connection, sizes: dict[str, Any], expected: list[int]) -> None:
     with conn.cursor(TEN, **sizes) as cursor:
         found = [numbers(result) for result in cursor]
     assert [len(part) for part in found] == expected

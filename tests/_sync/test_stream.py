@@ -17,7 +17,7 @@ ROWS = "SELECT g FROM generate_series(1, $1::int4) AS g"
 ENDLESS = "SELECT generate_series(1, 100000000) AS g, repeat('x', 1000) AS t"
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 1000, 25_000])
+@pytest.mark.parametrize("count", [0, 7, 1000, 5_000])
 @pytest.mark.parametrize("chunk_size", [1, 7, 1000])
 def test_every_row_in_order(conn: Connection, count: int, chunk_size: int) -> None:
     if chunk_size == 1:
@@ -144,7 +144,7 @@ def test_a_statement_of_the_reader_is_refused_instead_of_waiting_for_ever(conn: 
 
 
 def test_statements_of_others_wait(conn: Connection) -> None:
-    total = 100_000
+    total = 30_000
     begun = SyncEvent()
     seen: list[int] = []
 
@@ -168,11 +168,11 @@ def test_statements_of_others_wait(conn: Connection) -> None:
 
 def test_two_streams_on_one_connection_follow_each_other(conn: Connection) -> None:
     def read() -> int:
-        return len([row for row in conn.stream(ROWS, [20_000])])
+        return sum([1 for _ in conn.stream(ROWS, [5_000])])
 
     with SyncGroup() as group:
         counts = [group.start(read) for _ in range(3)]
-    assert [count.result() for count in counts] == [20_000] * 3
+    assert [count.result() for count in counts] == [5_000] * 3
 
 
 def test_in_a_transaction_statements_come_in_between(conn: Connection, table: str) -> None:
@@ -184,7 +184,7 @@ def test_in_a_transaction_statements_come_in_between(conn: Connection, table: st
         assert_no_cursor(transaction)
     assert conn.fetch_val(f"SELECT count(*) FROM {table}") == 8
     conn.execute("BEGIN")
-    assert len([row for row in conn.stream(ROWS, [5000])]) == 5000
+    assert sum([1 for _ in conn.stream(ROWS, [5000])]) == 5000
     rows = conn.stream(ROWS, [5000])
     rows.__next__()
     rows.close()
@@ -212,11 +212,13 @@ def test_nothing_stays_of_a_stream_on_a_connection_given_back(pool: ConnectionPo
 
 
 def test_a_slow_statement_is_cut_at_its_timeout(conn: Connection) -> None:
-    query = "SELECT g, pg_sleep(g) FROM generate_series(0, 20, 10) AS g"
-    rows = conn.stream(query, timeout=0.2)
-    assert (rows.__next__())["g"] == 0
+    # The server sends rows when it has 8 kB of them.
+    query = "SELECT g, repeat('x', 20000), pg_sleep(CASE g WHEN 5 THEN 20 ELSE 0 END) FROM generate_series(1, 5) AS g"
+    found: list[int] = []
     with pytest.raises(exceptions.QueryTimeoutError):
-        rows.__next__()
+        for row in conn.stream(query, timeout=0.5):
+            found.append(row["g"])
+    assert found
     # In threads a statement that doesn't end at once may cost the connection, never the caller's time.
     if not conn.is_closed():
         ensure_usable(conn)

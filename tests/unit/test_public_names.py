@@ -20,7 +20,7 @@ ONLY_ASYNC = {"__version__"}
 MIRRORED = ["Connection", "ConnectionPool", "Cursor", "PreparedStatement", "Transaction"]
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
-BLOCKS = {"__aenter__", "__aexit__", "__enter__", "__exit__", "__await__"}
+BLOCKS = {"__aenter__", "__aexit__", "__aiter__", "__anext__", "__enter__", "__exit__", "__await__"}
 
 
 def public_names(cls: type) -> set[str]:
