@@ -3,6 +3,8 @@
 A server error is an instance of all three: a unique violation in `execute` is a `ConnectionExecuteError`,
 an `IntegrityError` and a `UniqueViolation`. The leaf classes are made at their first use, from the table in
 psqlpy._sqlstates. Not here: when which one is raised.
+
+Long, since it is one list of small classes.
 """
 
 from __future__ import annotations

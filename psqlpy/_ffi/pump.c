@@ -227,7 +227,8 @@ psq_take_rows(PGconn *conn, int limit, int readable, psq_rows *taken)
             /* Rows without columns can't be added to one another. */
             if (PQnfields(result) == 0)
                 return PSQ_ROWS_FULL;
-        } else {
+        }
+        else {
             long added = append_rows(taken->rows, result);
 
             PQclear(result);

@@ -9,10 +9,10 @@ import pytest
 import psqlpy
 from psqlpy import Connection, ConnectionPool, Cursor, Transaction, exceptions
 
-UNTIL_08 = (
-    "start", "close", "fetch", "fetch_next", "fetch_prior", "fetch_first", "fetch_last", "fetch_absolute", "fetch_relative",
-    "fetch_forward_all", "fetch_backward", "fetch_backward_all",
-)  # fmt: skip
+UNTIL_08 = """
+    start close fetch fetch_next fetch_prior fetch_first fetch_last fetch_absolute fetch_relative fetch_forward_all
+    fetch_backward fetch_backward_all
+"""
 FROM_013 = (
     "start",
     "execute",
@@ -26,7 +26,9 @@ FROM_013 = (
 )
 
 
-@pytest.mark.parametrize("name", [*UNTIL_08, *FROM_013, "parameters", "conn_dbname", "hosts", "options"])
+@pytest.mark.parametrize(
+    "name", [*UNTIL_08.split(), *FROM_013, "parameters", "conn_dbname", "hosts", "options"]
+)
 def test_a_cursor_has_the_names_of_both_generations(name: str) -> None:
     assert hasattr(Cursor, name)
 
@@ -65,12 +67,12 @@ async def test_closing_one_of_two_cursors_outside_a_transaction_leaves_the_other
 
 
 async def test_default_sizes_are_one_and_ten(dsn: str) -> None:
-    async with ConnectionPool(dsn) as pool, pool.acquire() as conn:
-        async with conn.cursor("SELECT generate_series(1, 20)") as cursor:
-            assert cursor.array_size == 1
-            assert len(await cursor.fetchmany()) == 1
-            assert len(await cursor.fetch()) == 10
-            assert len(await cursor.fetchmany(-1)) == 9
+    query = "SELECT generate_series(1, 20)"
+    async with ConnectionPool(dsn) as pool, pool.acquire() as conn, conn.cursor(query) as cursor:
+        assert cursor.array_size == 1
+        assert len(await cursor.fetchmany()) == 1
+        assert len(await cursor.fetch()) == 10
+        assert len(await cursor.fetchmany(-1)) == 9
 
 
 async def test_an_unstarted_cursor_raises_what_either_generation_raised(dsn: str) -> None:
