@@ -3,9 +3,12 @@
 from psqlpy import exceptions
 from psqlpy._async.builder import ConnectionPoolBuilder
 from psqlpy._async.connection import Connection
+from psqlpy._async.cursor import Cursor
 from psqlpy._async.listener import Listener
 from psqlpy._async.pool import ConnectionPool
+from psqlpy._async.prepared import PreparedStatement
 from psqlpy._async.transaction import Transaction
+from psqlpy._column import Column
 from psqlpy._config import (
     ConnRecyclingMethod,
     IsolationLevel,
@@ -28,12 +31,14 @@ from psqlpy._version import __version__
 from psqlpy.exceptions import Error
 
 __all__ = [
+    "Column",
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
     "ConnectionPoolBuilder",
     "ConnectionPoolStats",
     "ConnectionPoolStatus",
+    "Cursor",
     "Error",
     "IsolationLevel",
     "KeepaliveConfig",
@@ -41,6 +46,7 @@ __all__ = [
     "ListenerNotificationMsg",
     "LoadBalanceHosts",
     "Notice",
+    "PreparedStatement",
     "QueryEvent",
     "QueryResult",
     "ReadVariant",

@@ -3,6 +3,8 @@
 A server error is an instance of all three: a unique violation in `execute` is a `ConnectionExecuteError`,
 an `IntegrityError` and a `UniqueViolation`. The leaf classes are made at their first use, from the table in
 psqlpy._sqlstates. Not here: when which one is raised.
+
+Long, since it is one list of small classes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ __all__ = [
     "BaseTransactionError", "ConnectTimeoutError", "ConnectionClosedError", "ConnectionExecuteError",
     "ConnectionLostError", "ConnectionPoolBuildError", "ConnectionPoolConfigurationError",
     "ConnectionPoolExecuteError", "CursorCloseError", "CursorClosedError", "CursorFetchError",
-    "CursorStartError", "DataError", "DatabaseError", "DriverError", "Error", "IntegrityError",
+    "CursorNotOpenError", "CursorStartError", "DataError", "DatabaseError", "DriverError", "Error", "IntegrityError",
     "InterfaceError", "InternalError", "ListenerCallbackError", "ListenerClosedError", "ListenerStartError",
     "MacAddrConversionError", "MacAddrParseError", "NoRowsError", "NotSupportedError", "OperationalError",
     "ParameterTypeError", "ParameterValueError", "PoolTimeoutError", "ProgrammingError",
@@ -229,6 +231,13 @@ class CursorFetchError(BaseCursorError):
 
 class CursorClosedError(BaseCursorError):
     """The cursor was closed."""
+
+
+class CursorNotOpenError(CursorClosedError, CursorFetchError, TransactionClosedError):
+    """The cursor isn't started yet, was closed, or is gone with its transaction.
+
+    It is all that the Rust driver raised then: until 0.8 a CursorFetchError, in 0.13 a TransactionClosedError.
+    """
 
 
 # Listener

@@ -1,6 +1,7 @@
 """The synchronous mirror of psqlpy: the same names and results, without an event loop."""
 
 from psqlpy import exceptions
+from psqlpy._column import Column
 from psqlpy._config import (
     ConnRecyclingMethod,
     IsolationLevel,
@@ -21,18 +22,22 @@ from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
 from psqlpy._sync.builder import ConnectionPoolBuilder
 from psqlpy._sync.connection import Connection
+from psqlpy._sync.cursor import Cursor
 from psqlpy._sync.listener import Listener
 from psqlpy._sync.pool import ConnectionPool
+from psqlpy._sync.prepared import PreparedStatement
 from psqlpy._sync.transaction import Transaction
 from psqlpy.exceptions import Error
 
 __all__ = [
+    "Column",
     "ConnRecyclingMethod",
     "Connection",
     "ConnectionPool",
     "ConnectionPoolBuilder",
     "ConnectionPoolStats",
     "ConnectionPoolStatus",
+    "Cursor",
     "Error",
     "IsolationLevel",
     "KeepaliveConfig",
@@ -40,6 +45,7 @@ __all__ = [
     "ListenerNotificationMsg",
     "LoadBalanceHosts",
     "Notice",
+    "PreparedStatement",
     "QueryEvent",
     "QueryResult",
     "ReadVariant",

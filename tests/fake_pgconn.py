@@ -44,6 +44,9 @@ class FakeResult:
     def columns(self) -> tuple[tuple[str, int, int, int], ...]:
         return (("x", INT4, -1, 1),)
 
+    def table_oids(self) -> tuple[int, ...]:
+        return (0,)
+
 
 def error(sqlstate: str, message: str = "it failed", **fields: str) -> Fields:
     """The fields of an error that the server sends."""

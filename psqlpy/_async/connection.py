@@ -9,13 +9,17 @@ from weakref import ReferenceType, ref
 
 from psqlpy import exceptions
 from psqlpy._async.copying import Copying
+from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
 from psqlpy._async.identity import Identity
 from psqlpy._async.pipelining import ConnectionPipelining
+from psqlpy._async.prepared import Preparing
+from psqlpy._async.stream import Streaming
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
+from psqlpy._io.streaming import async_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 
@@ -23,13 +27,16 @@ if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
     from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.request import Request
+    from psqlpy._protocol.stream import Stream
     from psqlpy._protocol.unprepared import Descriptions
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
 
 
-class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, Identity):
+class Connection(
+    AsyncConnectionBlock, Cursors, Preparing, Streaming, ConnectionPipelining, Copying, Identity, Executor
+):
     """One connection, from the pool it came from or, made by `connect`, its own.
 
     Several tasks may use it at once: their statements are pipelined, in the order of the calls. A connection that
@@ -46,6 +53,7 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, 
         "_pool",
         "_returned",
         "open_transactions",
+        "streaming",
     )
 
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
@@ -58,10 +66,12 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, 
         self._entering = False
         # A BEGIN, and what belongs to it, that travels with the next statement.
         self._begin: tuple[bytes, ...] | None = None
-        # What rolls back transactions that nobody refers to any more, to be sent before anything else.
-        self._abandoned: list[tuple[bytes, ...]] = []
+        # What ends transactions and cursors that nobody refers to any more, to be sent before anything else.
+        self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
+        #: The stream that was opened last.
+        self.streaming: Stream | None = None
 
     # The block
 
@@ -94,6 +104,8 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, 
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
+            if self.streaming is not None:
+                async_leave(link, self.streaming)
             link.leave_copy()
             self._last = ref(link)
             pool.give_back(link)
@@ -185,7 +197,7 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, 
         if link is None or pool is None:
             raise self._closed_error()
         if self._abandoned:
-            self._roll_back_abandoned()
+            self._undo_abandoned()
         if timeout is None:
             timeout = pool.timeout
         deadline = None if timeout is None else deadline_after(timeout)
@@ -228,18 +240,18 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, 
             self.open_transactions.clear()
             raise
 
-    def abandon_transaction(self, rollback: tuple[bytes, ...]) -> None:
-        """Roll back a transaction whose object is gone. May be called anywhere, by the garbage collector too."""
+    def abandon(self, undo: Request) -> None:
+        """Undo what an object had begun that is gone. May be called anywhere, by the garbage collector too."""
         link = self._link
         if link is not None:
-            self._abandoned.append(rollback)
+            self._abandoned.append(undo)
             if not link.is_inside:
-                link.soon(self._roll_back_abandoned)
+                link.soon(self._undo_abandoned)
 
-    def _roll_back_abandoned(self) -> None:
+    def _undo_abandoned(self) -> None:
         link = self._link
         while self._abandoned and link is not None:
-            link.send(Commands(self._abandoned.pop(0)))
+            link.send(self._abandoned.pop(0))
 
     # Cancelling
 
@@ -259,7 +271,7 @@ class Connection(AsyncConnectionBlock, Executor, ConnectionPipelining, Copying, 
         if self._link is None:
             raise self._closed_error()
         if self._abandoned:
-            self._roll_back_abandoned()
+            self._undo_abandoned()
         return self._link
 
     @property

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._async.copying import Copying
+from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import Executor
 from psqlpy._async.identity import Identity
 from psqlpy._async.pipelining import TransactionPipelining
+from psqlpy._async.prepared import Preparing
+from psqlpy._async.stream import Streaming
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
@@ -41,7 +44,9 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
-class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining, Copying, Identity):
+class Transaction(
+    AsyncTransactionBlock, Cursors, Preparing, Streaming, TransactionPipelining, Copying, Identity, Executor
+):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -178,7 +183,7 @@ class Transaction(AsyncTransactionBlock, Executor, TransactionPipelining, Copyin
         if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
             self._finish()
             if self._level is not None or not self._connection.drop_begin():
-                self._connection.abandon_transaction(self._closing_commands(commit=False))
+                self._connection.abandon(Commands(self._closing_commands(commit=False)))
 
     # Savepoints
 

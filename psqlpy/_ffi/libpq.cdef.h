@@ -59,6 +59,7 @@ int PQenterPipelineMode(PGconn *conn);
 int PQexitPipelineMode(PGconn *conn);
 int PQsendQuery(PGconn *conn, const char *query);
 int PQsendPrepare(PGconn *conn, const char *name, const char *query, int nparams, const Oid *types);
+int PQsendDescribePortal(PGconn *conn, const char *portal);
 int PQconsumeInput(PGconn *conn);
 int PQisBusy(PGconn *conn);
 int PQflush(PGconn *conn);

@@ -10,6 +10,12 @@
 /* Reads per call: enough to keep up with a fast server, few enough that others on the event loop get their turn. */
 #define PSQ_READS_PER_PUMP 32
 
+/* Of rows that are taken together, about: so many rows may be large ones. Bytes. */
+#define PSQ_ROWS_SIZE (4 << 20)
+
+/* A status that libpq has from 17 on. */
+#define PSQ_TUPLES_CHUNK 12
+
 int
 psq_readable_bytes(int fd)
 {
@@ -153,4 +159,84 @@ psq_consume(PGconn *conn, int copy_out)
             break;
     }
     return 1;
+}
+
+int
+psq_set_row_mode(PGconn *conn, int rows)
+{
+    return psq_set_chunked_rows(conn, rows) || PQsetSingleRowMode(conn);
+}
+
+/* Adds the rows of one result to another. Returns the bytes that were added, or -1 without memory. */
+static long
+append_rows(PGresult *rows, const PGresult *more)
+{
+    int columns = PQnfields(more);
+    int count = PQntuples(more);
+    long size = 0;
+
+    for (int row = 0; row < count; row++) {
+        int at = PQntuples(rows);
+
+        for (int column = 0; column < columns; column++) {
+            int length = PQgetisnull(more, row, column) ? -1 : PQgetlength(more, row, column);
+
+            if (!PQsetvalue(rows, at, column, PQgetvalue(more, row, column), length))
+                return -1;
+            size += length;
+        }
+    }
+    return size;
+}
+
+int
+psq_take_rows(PGconn *conn, int limit, int readable, psq_rows *taken)
+{
+    int tls = PQsslInUse(conn);
+    int empty = 0;
+    long size = 0;
+
+    taken->rows = taken->last = NULL;
+    for (;;) {
+        PGresult *result;
+        int status;
+
+        if (PQisBusy(conn)) {
+            int waiting = psq_readable_bytes(PQsocket(conn));
+
+            /* As in psq_pump: with TLS one read more. */
+            if (!readable && (empty || (waiting <= 0 && !tls)))
+                return PSQ_ROWS_WAIT;
+            if (!PQconsumeInput(conn))
+                return PSQ_ROWS_BROKEN;
+            readable = 0;
+            empty = waiting <= 0 && psq_tls_pending(conn) == 0;
+            continue;
+        }
+        result = PQgetResult(conn);
+        if (result == NULL)
+            return PSQ_ROWS_END;
+        status = PQresultStatus(result);
+        if (status != PGRES_SINGLE_TUPLE && status != PSQ_TUPLES_CHUNK) {
+            taken->last = result;
+            return PSQ_ROWS_LAST;
+        }
+        if (taken->rows == NULL) {
+            taken->rows = result;
+            size = (long) PQresultMemorySize(result);
+            /* Rows without columns can't be added to one another. */
+            if (PQnfields(result) == 0)
+                return PSQ_ROWS_FULL;
+        }
+        else {
+            long added = append_rows(taken->rows, result);
+
+            PQclear(result);
+            if (added < 0)
+                return PSQ_ROWS_BROKEN;
+            size += added;
+        }
+        if (PQntuples(taken->rows) >= limit || size >= PSQ_ROWS_SIZE)
+            return PSQ_ROWS_FULL;
+    }
 }

@@ -18,6 +18,7 @@ from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
 from psqlpy._io.system_task import spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.dialogue import is_paused
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 
@@ -62,6 +63,8 @@ class AnyioDriver:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
         self.session.submit(request, its_turn)
         if request.done:
+            # With it a stream may have ended, for which the others had stopped reading.
+            self.pass_on()
             await anyio.lowlevel.checkpoint()
         elif deadline is None:
             await self._wait(request)
@@ -83,12 +86,12 @@ class AnyioDriver:
             await self.run(copy, deadline, its_turn=True)
         finally:
             # If it has ended at once, those behind it wait, and nobody reads.
-            self._pass_on()
+            self.pass_on()
 
-    def leave(self, copy: Copy) -> None:
+    def leave_copy(self, copy: Copy) -> None:
         """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
         copy.leave(self.session)
-        self._leave(copy)
+        self.leave(copy)
 
     async def _wait(self, request: Request) -> None:
         try:
@@ -96,17 +99,17 @@ class AnyioDriver:
                 await self._turn(request, request)
         except BaseException:
             self._stop_waiting(request)
-            self._leave(request)
+            self.leave(request)
             raise
         finally:
             self._waiting.pop(request, None)
-            self._pass_on()
+            self.pass_on()
 
     async def _turn(self, waiter: Request | Cancellation, request: Request | None) -> None:
         """One wait, for the socket if nobody else waits for it, otherwise for the one who does."""
         session = self.session
         writes = session.wants_write and self._writer is None
-        held = session.is_held
+        held = is_paused(session)
         if session.has_more and not held:
             await anyio.lowlevel.checkpoint()
             self._pump(0)
@@ -173,7 +176,7 @@ class AnyioDriver:
         if (ready or self.session.has_more) and not self.session.is_closed:
             self.session.pump(ready)
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
         """Wake one of the waiting to read for the others; never waits."""
         if self.on_settled is not None:
             self._tell_settled()
@@ -186,7 +189,8 @@ class AnyioDriver:
 
     # Cancelling
 
-    def _leave(self, request: Request) -> None:
+    def leave(self, request: Request) -> None:
+        """The caller of a request gives up."""
         request.wake = None
         if request.done:
             return
@@ -205,7 +209,7 @@ class AnyioDriver:
                 with anyio.move_on_after(min(PATIENCE, cancellation.step(_return_quietly))):
                     if not cancellation.over:
                         await self._turn(cancellation, None)
-                self._pass_on()
+                self.pass_on()
         except Exception as error:
             # trio ends when a system task fails.
             self.session.lost(f"reading failed: {error!r}")

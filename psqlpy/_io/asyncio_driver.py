@@ -142,7 +142,7 @@ class AsyncioDriver:
                 try:
                     await future
                 except BaseException:
-                    self._leave(request)
+                    self.leave(request)
                     raise
             else:
                 await self._run_until(request, future, deadline)
@@ -157,12 +157,12 @@ class AsyncioDriver:
         try:
             await future
         except BaseException:
-            self._leave(request)
+            self.leave(request)
             raise
         finally:
             timer.cancel()
         if not request.done:
-            self._leave(request)
+            self.leave(request)
             raise query_timeout(began, request)
 
     async def go_on(self, copy: Copy, deadline: float | None) -> None:
@@ -172,10 +172,10 @@ class AsyncioDriver:
             self.follow()
         await self.run(copy, deadline, its_turn=True)
 
-    def leave(self, copy: Copy) -> None:
+    def leave_copy(self, copy: Copy) -> None:
         """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
         copy.leave(self.session)
-        self._leave(copy)
+        self.leave(copy)
         if self._fd >= 0:
             self.follow()
 
@@ -218,9 +218,20 @@ class AsyncioDriver:
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
 
+    def set_reading(self, on: bool) -> None:
+        """Whether to look for input: not while a stream waits for its reader, or the loop would spin."""
+        if self._fd >= 0 and not self.loop.is_closed():
+            if on:
+                self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
+                if self.session.has_more:
+                    self.follow()
+            else:
+                self.loop.remove_reader(self._fd)
+
     # Cancelling
 
-    def _leave(self, request: Request) -> None:
+    def leave(self, request: Request) -> None:
+        """The caller of a request gives up."""
         request.wake = None
         if request.done:
             return

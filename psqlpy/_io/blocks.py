@@ -90,6 +90,16 @@ class SyncTransactionBlock:
     __slots__ = ()
 
 
+class AsyncCursorBlock(_AsyncBlock):
+    __slots__ = ()
+
+    _awaited = "a cursor can't be awaited: use `async with connection.cursor(...)`, or `await` its start()"
+
+
+class SyncCursorBlock:
+    __slots__ = ()
+
+
 class AsyncPoolBlock(_AsyncBlock):
     """A pool of the asynchronous kind: `with` closes it too, as closing needs no waiting."""
 

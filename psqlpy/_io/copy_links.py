@@ -57,18 +57,18 @@ class AsyncCopyLink(_CopyLink):
             return
         try:
             if not isinstance(driver, AsyncioDriver):
-                driver.leave(copy)
+                driver.leave_copy(copy)
             elif driver.is_alive and driver.loop is not enclosing_loop():
                 driver.loop.call_soon_threadsafe(self._leave_here, driver, copy)
             else:
-                driver.leave(copy)
+                driver.leave_copy(copy)
         except RuntimeError:
             # The event loop has ended.
             self.cut()
 
     def _leave_here(self, driver: AsyncioDriver, copy: Copy) -> None:
         if copy.paused and not self.is_closed:
-            driver.leave(copy)
+            driver.leave_copy(copy)
 
 
 class SyncCopyLink(_CopyLink):
@@ -86,4 +86,4 @@ class SyncCopyLink(_CopyLink):
             # Perhaps a garbage collection in this very thread, in the middle of a call.
             self.cut()
         elif copy.paused and not self.is_closed:
-            self.driver.leave(copy)
+            self.driver.leave_copy(copy)

@@ -107,9 +107,7 @@ class SyncLoggedLink(SyncLink):
         self.backend_pid = session.pgconn.backend_pid
         self.run = self._run_reported
 
-    def _run_reported(
-        self, request: Request, deadline: float | None = None, its_turn: bool = False
-    ) -> None:
+    def _run_reported(self, request: Request, deadline: float | None = None, its_turn: bool = False) -> None:
         report = _Report(self, request)
         try:
             self.driver.run(request, deadline, its_turn)

@@ -18,6 +18,7 @@ from psqlpy._io.primitives import Lock
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
+from psqlpy._protocol.dialogue import is_paused
 from psqlpy._protocol.failures import closed
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
@@ -69,12 +70,12 @@ class ThreadDriver:
                 else:
                     self._follow(request, deadline)
         except BaseException:
-            self._leave(request)
+            self.leave(request)
             raise
         if self._left:
             self._drain_left()
         if self._waiting:
-            self._pass_on()
+            self.pass_on()
         if self.session.state is CLOSED:
             self.end()
         elif self.on_settled is not None:
@@ -88,18 +89,18 @@ class ThreadDriver:
             copy.resume(self.session)
         self.run(copy, deadline, its_turn=True)
 
-    def leave(self, copy: Copy) -> None:
+    def leave_copy(self, copy: Copy) -> None:
         """Leave a paused dialogue: it is broken off within a tenth of a second, or the connection is closed."""
         with self.lock:
             copy.leave(self.session)
-        self._leave(copy)
+        self.leave(copy)
 
     def _lead(self, request: Request, deadline: float | None) -> None:
         """Read for all, until the request is done or its time is over; the caller has become the reader."""
         session = self.session
         # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
-            while not (request.done or session.is_held):
+            while not request.done and not is_paused(session):
                 longest = 0 if session.has_more else _milliseconds(deadline)
                 if self._left:
                     longest = min(longest, _LEFT_POLL)
@@ -122,7 +123,7 @@ class ThreadDriver:
         session = self.session
         woken = None
         with self.lock:
-            if self._reader is None and not session.is_held:
+            if self._reader is None and not is_paused(session):
                 if not request.done:
                     self._reader = request
                 return
@@ -147,7 +148,7 @@ class ThreadDriver:
             if session.state is not CLOSED:
                 session.pump(ready)
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
         """Wake one of the waiting to read for the others."""
         with self.lock:
             if self._reader is not None:
@@ -165,10 +166,10 @@ class ThreadDriver:
 
     # Cancelling
 
-    def _leave(self, request: Request) -> None:
-        """The caller gives up: cancel, read what is left for a tenth of a second at most, and close if that fails."""
+    def leave(self, request: Request, budget: float = THREAD_DRAIN_BUDGET) -> None:
+        """The caller gives up: cancel, read what is left for `budget` seconds at most, and close if that fails."""
         try:
-            self._give_up(request)
+            self._give_up(request, budget)
         except BaseException:
             # Interrupted once more: nobody would read what is left.
             with self.lock:
@@ -181,7 +182,7 @@ class ThreadDriver:
         if self._reader is request:
             self._reader = None
 
-    def _give_up(self, request: Request) -> None:
+    def _give_up(self, request: Request, budget: float) -> None:
         session = self.session
         with self.lock:
             self._stop_reading(request)
@@ -191,19 +192,19 @@ class ThreadDriver:
                 closed = session.is_closed
                 cancellation = None
             else:
-                cancellation = Cancellation(session, request, THREAD_DRAIN_BUDGET)
+                cancellation = Cancellation(session, request, budget)
         if cancellation is not None:
-            self._drain(cancellation)
+            self._drain(cancellation, budget)
             closed = session.is_closed
         if closed:
             self.end()
-        self._pass_on()
+        self.pass_on()
         if not closed:
             self._tell_settled()
 
-    def _drain(self, cancellation: Cancellation) -> None:
+    def _drain(self, cancellation: Cancellation, budget: float = THREAD_DRAIN_BUDGET) -> None:
         session = self.session
-        deadline = time.monotonic() + THREAD_DRAIN_BUDGET
+        deadline = time.monotonic() + budget
         while True:
             with self.lock:
                 cancellation.step(self._on_return(cancellation))

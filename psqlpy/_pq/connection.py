@@ -20,6 +20,10 @@ MORE: int = lib.PSQ_MORE
 COPY: int = lib.PSQ_COPY
 NOTIFY: int = lib.PSQ_NOTIFY
 
+ROWS_WAIT: int = lib.PSQ_ROWS_WAIT
+ROWS_END: int = lib.PSQ_ROWS_END
+ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
+
 _TUPLES_OK = 2
 _SYNC = 10
 _LAST_WORDS = ("FATAL", "PANIC")
@@ -220,6 +224,10 @@ class PGconn:
     def send_close_prepared(self, name: bytes) -> bool:
         return bool(lib.psq_send_close_prepared(self.pointer, name))
 
+    def send_describe_portal(self, name: bytes) -> bool:
+        """Ask for the columns of a cursor, which is a portal."""
+        return bool(lib.PQsendDescribePortal(self.pointer, name))
+
     def send_flush_request(self) -> bool:
         return bool(lib.psq_send_flush_request(self.pointer))
 
@@ -266,6 +274,20 @@ class PGconn:
     def consume(self, *, copy_out: bool = False) -> bool:
         """Read until the next result or nothing is there; False when the connection is lost."""
         return bool(lib.psq_consume(self.pointer, copy_out))
+
+    def set_row_mode(self, rows: int) -> bool:
+        """Have the rows of the query that was just sent delivered as they arrive, up to `rows` at a time."""
+        return bool(lib.psq_set_row_mode(self.pointer, rows))
+
+    def take_rows(self, limit: int, readable: bool) -> tuple[int, PGresult | None, PGresult | None]:
+        """What has arrived of them, without waiting: one of ROWS_…, rows if there are any, and what ends them."""
+        taken = ffi.new("psq_rows *")
+        outcome = int(lib.psq_take_rows(self.pointer, limit, readable, taken))
+        rows, last = (
+            None if pointer == ffi.NULL else PGresult(pointer, lib.PQresultStatus(pointer))
+            for pointer in (taken.rows, taken.last)
+        )
+        return outcome, rows, last
 
     @property
     def is_busy(self) -> bool:

@@ -26,6 +26,9 @@ Talk = Generator[Want, int | None, Any]
 class Dialogue(Request):
     """Runs when everything before it has landed; everything behind it waits."""
 
+    # It waits for its caller, not for the socket: nobody is to read.
+    paused = False
+
     def __init__(
         self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False, text: str = ""
     ) -> None:
@@ -73,8 +76,17 @@ class Dialogue(Request):
         # Notifications that came meanwhile are with libpq: nothing will make the socket readable again.
         session.has_more = session.on_notification is not None
 
+    def meets(self, session: Session, request: Request) -> bool:
+        """Deal with a request that is submitted meanwhile; False leaves it to the queue."""
+        return False
+
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         raise AssertionError("a dialogue reads its own results")
 
     def land(self, session: Session) -> bool:
         raise AssertionError("a dialogue has no Sync")
+
+
+def is_paused(session: Session) -> bool:
+    """Whether nobody is to read from the socket, since a dialogue waits for its caller."""
+    return session.dialogue is not None and session.dialogue.paused

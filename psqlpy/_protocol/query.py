@@ -239,6 +239,7 @@ def describe(session: Session, statement: Statement, described: PGresult) -> Non
     """Take the server's description of a statement that it has parsed: from now on it can be executed."""
     statement.parameter_oids = described.parameter_oids()
     statement.columns = described.columns()
+    statement.table_oids = described.table_oids()
     statement.parameter_plan = session.registry.parameter_plan(statement.parameter_oids)
     statement.result_plan = session.registry.result_plan(statement.columns)
     statement.state = "ready"

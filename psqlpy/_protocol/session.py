@@ -130,7 +130,7 @@ class Session:
         if not its_turn and (self.queue or not self.gate_open):
             if self.state is CLOSED:
                 request.fail(self.closed_error())
-            else:
+            elif self.dialogue is None or not self.dialogue.meets(self, request):
                 self.queue.append(request)
             return
         try:
@@ -388,7 +388,7 @@ class Session:
 
     def _close(self) -> None:
         self.state = advance(self.state, Event.CLOSED)
-        self.gate_open = self.wants_write = self.cancel_outstanding = False
+        self.gate_open = self.wants_write = self.cancel_outstanding = self.is_held = False
         self.cancelled_by = self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()

@@ -38,7 +38,7 @@ def simple_query(pgconn: PGconn, query: bytes) -> Talk:
     """Send one text and return the results of its statements, the error that ended it included."""
     if not pgconn.send_query(query):
         raise exceptions.ConnectionLostError(pgconn.error_message)
-    yield from _flush(pgconn)
+    yield from flush(pgconn)
     results: list[PGresult] = []
     while True:
         while pgconn.is_busy:
@@ -51,14 +51,14 @@ def simple_query(pgconn: PGconn, query: bytes) -> Talk:
         if result.status == ExecStatus.COPY_IN:
             # The server waits for data that nobody will send.
             pgconn.put_copy_end(_COPY_REFUSED)
-            yield from _flush(pgconn)
+            yield from flush(pgconn)
         elif result.status == ExecStatus.COPY_OUT:
             yield from _drop_copy_out(pgconn)
         else:
             results.append(result)
 
 
-def _flush(pgconn: PGconn) -> Talk:
+def flush(pgconn: PGconn) -> Talk:
     """Send all, reading meanwhile: a server whose answers nobody takes stops reading."""
     while left := pgconn.flush():
         if left < 0:

@@ -37,6 +37,7 @@ class Statement:
         "pin_count",
         "result_plan",
         "state",
+        "table_oids",
         "text",
         "traits",
         "use_count",
@@ -51,6 +52,7 @@ class Statement:
         self.parameter_plan: Any = None
         self.result_plan: Any = None
         self.columns: Any = None
+        self.table_oids: tuple[int, ...] = ()
         self.pin_count = 0
         self.use_count = 0
         self.average_seconds = 0.0

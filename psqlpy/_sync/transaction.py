@@ -14,9 +14,12 @@ from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import quote_identifier, start_transaction
 from psqlpy._sync.copying import Copying
+from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import Executor
 from psqlpy._sync.identity import Identity
 from psqlpy._sync.pipelining import TransactionPipelining
+from psqlpy._sync.prepared import Preparing
+from psqlpy._sync.stream import Streaming
 
 if TYPE_CHECKING:
     from psqlpy._pq.connection import PGconn
@@ -42,7 +45,9 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
-class Transaction(SyncTransactionBlock, Executor, TransactionPipelining, Copying, Identity):
+class Transaction(
+    SyncTransactionBlock, Cursors, Preparing, Streaming, TransactionPipelining, Copying, Identity, Executor
+):
     """Begun as a block or by `begin()`; ended by the block, `commit()` or `rollback()`, after which it is of no use.
 
     Leaving the block with an exception rolls back, and the exception goes on. A transaction that nobody refers to any
@@ -179,7 +184,7 @@ class Transaction(SyncTransactionBlock, Executor, TransactionPipelining, Copying
         if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
             self._finish()
             if self._level is not None or not self._connection.drop_begin():
-                self._connection.abandon_transaction(self._closing_commands(commit=False))
+                self._connection.abandon(Commands(self._closing_commands(commit=False)))
 
     # Savepoints
 

@@ -19,20 +19,6 @@ import pytest
 
 NAMES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("names.json").read_text())
 
-# What isn't made yet; a part of this list that is made fails as "XPASS": take it out.
-NOT_YET = (
-    "Column",
-    "Cursor",
-    "PreparedStatement",
-    ".cursor",
-    ".prepare",
-)
-
-
-def is_missing(path: str) -> bool:
-    parts = path.replace(":", ".").split(".")
-    return any(path.endswith(entry) if entry[0] == "." else entry in parts for entry in NOT_YET)
-
 
 def cases(kind: str) -> list[Any]:
     return list(_cases(kind))
@@ -43,8 +29,7 @@ def _cases(kind: str) -> Iterator[Any]:
         for path, expected in parts[kind].items():
             for each in [expected] if kind == "signatures" else expected:
                 name = path if kind == "signatures" else f"{path}:{each}"
-                marks = [pytest.mark.xfail(strict=True, reason="not yet")] if is_missing(name) else []
-                yield pytest.param(path, each, id=f"{generation}-{name}", marks=marks)
+                yield pytest.param(path, each, id=f"{generation}-{name}")
 
 
 def find(path: str) -> Any:
@@ -122,7 +107,6 @@ def test_enum_member(path: str, member: str) -> None:
             path,
             ("__aenter__", "__aexit__"),
             id=path,
-            marks=[pytest.mark.xfail(strict=True, reason="not yet")] if is_missing(path) else [],
         )
         for path in dict.fromkeys(NAMES["0.7"]["blocks"] + NAMES["0.13"]["blocks"])
     ],
@@ -134,8 +118,7 @@ def test_block(path: str, methods: tuple[str, ...]) -> None:
 def test_aliases_are_the_thing_itself() -> None:
     for generation in NAMES.values():
         for name in generation["names"]["psqlpy._internal"]:
-            if not is_missing(name):
-                assert find(f"psqlpy._internal.{name}") is find(f"psqlpy.{name}")
+            assert find(f"psqlpy._internal.{name}") is find(f"psqlpy.{name}")
         for module in ("exceptions", "extra_types", "row_factories"):
             for name in generation["names"][f"psqlpy.{module}"]:
                 assert find(f"psqlpy._internal.{module}.{name}") is find(f"psqlpy.{module}.{name}")

@@ -88,6 +88,7 @@ TREE = {
     "CursorCloseError": "BaseCursorError",
     "CursorFetchError": "BaseCursorError",
     "CursorClosedError": "BaseCursorError",
+    "CursorNotOpenError": "CursorClosedError CursorFetchError TransactionClosedError",
     "BaseListenerError": "InterfaceError",
     "ListenerStartError": "BaseListenerError",
     "ListenerClosedError": "BaseListenerError",

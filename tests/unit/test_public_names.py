@@ -17,7 +17,15 @@ import psqlpy.sync
 # The version is the package's, not a mirror's.
 ONLY_ASYNC = {"__version__"}
 
-MIRRORED = ["Connection", "ConnectionPool", "ConnectionPoolBuilder", "Listener", "Transaction"]
+MIRRORED = [
+    "Connection",
+    "ConnectionPool",
+    "ConnectionPoolBuilder",
+    "Cursor",
+    "Listener",
+    "PreparedStatement",
+    "Transaction",
+]
 CLASSES = [name for name in psqlpy.__all__ if inspect.isclass(getattr(psqlpy, name))]
 # What only one side needs: the protocols of its blocks. Python's words for them.
 BLOCKS = {
