@@ -6,6 +6,7 @@ What is known about a particular type is in its family's file; which codec a sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from functools import partial
 from struct import Struct
 from typing import Any
@@ -38,11 +39,15 @@ class Codec:
     textual: text and binary format are the same bytes.
     delimiter: between the elements of an array in text.
     element_kind, element_oid: of an array type.
+    dated: in text it can't be read without the session's DateStyle.
+    takes_tuples: a tuple is one value, not a dimension of an array.
+    to_text: makes text of what `dump` made in binary; for types that as_text.py doesn't know.
     """
 
     __slots__ = (
         "convert",
         "convert_column",
+        "dated",
         "delimiter",
         "dump",
         "dumps_str",
@@ -54,7 +59,9 @@ class Codec:
         "name",
         "oid",
         "pack_item",
+        "takes_tuples",
         "textual",
+        "to_text",
     )
 
     def __init__(
@@ -74,6 +81,9 @@ class Codec:
         element_oid: int = 0,
         delimiter: str = ",",
         dumps_str: bool = False,
+        dated: bool = False,
+        takes_tuples: bool = False,
+        to_text: Callable[[bytes], str] | None = None,
     ) -> None:
         self.oid = oid
         self.name = name
@@ -89,6 +99,16 @@ class Codec:
         self.element_kind = element_kind
         self.element_oid = element_oid
         self.delimiter = delimiter
+        self.dated = dated
+        self.takes_tuples = takes_tuples
+        self.to_text = to_text
+
+    def renamed(self, oid: int, name: str) -> Codec:
+        """The same for another type."""
+        codec = copy(self)
+        codec.oid = oid
+        codec.name = name
+        return codec
 
 
 class Raw:

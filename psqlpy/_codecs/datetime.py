@@ -178,6 +178,7 @@ def _codec(
         from_text=from_text,
         dump=dump,
         fast=lambda value: pack(number(value)),
+        dated=kind != Kind.TIME,
     )
 
 
