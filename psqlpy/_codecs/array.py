@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 _MAX_DIMENSIONS = 6  # PostgreSQL's MAXDIM
 
-# Of what are the dimensions.
-Nested = type | tuple[type, ...]
-
 _pack_int = Struct(">i").pack
 _unpack_int = Struct(">i").unpack_from
 _pack_header = Struct(">iiI").pack  # dimensions, 1 if there are NULLs, element type
@@ -41,6 +38,8 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
     def dump_array(value: Any) -> Dumped:
         if not isinstance(value, (list, tuple)):
             raise TypeError
+        if not _is_dimension(value, element):
+            raise ValueError(f"it is a single {element.name}: put it into a list")
         return _dump(value, element, registry)
 
     def to_text(data: bytes) -> str:
@@ -138,11 +137,8 @@ def parse(text: str, convert: Callable[[str], Any] | None, delimiter: str) -> li
 
 def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry) -> Dumped:
     """In binary, unless some element goes in text: then the whole array does."""
-    nested: Nested = list if element.takes_tuples else (list, tuple)
-    if element.takes_tuples:
-        value = list(value)
-    sizes = list(_sizes(value, nested))
-    leaves = list(_leaves(value, sizes, nested))
+    sizes = list(_sizes(value, element))
+    leaves = list(_leaves(value, sizes, element))
     if not leaves:
         return TEXT, b"{}"
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
@@ -157,10 +153,15 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     return BINARY, b"".join(parts)
 
 
-def _sizes(value: Any, nested: Nested) -> Iterator[int]:
+def _is_dimension(value: Any, element: Codec) -> bool:
+    """Whether a value is a list of others, not an element that happens to be one."""
+    return isinstance(value, (list, tuple)) and (element.is_item is None or not element.is_item(value))
+
+
+def _sizes(value: Any, element: Codec) -> Iterator[int]:
     """The size of each dimension, as far as the first elements tell."""
     depth = 0
-    while isinstance(value, nested):
+    while _is_dimension(value, element):
         depth += 1
         if depth > _MAX_DIMENSIONS:  # it may be without end
             raise ValueError(f"PostgreSQL's arrays have at most {_MAX_DIMENSIONS} dimensions")
@@ -168,19 +169,19 @@ def _sizes(value: Any, nested: Nested) -> Iterator[int]:
         value = value[0] if value else None
 
 
-def _leaves(value: Any, sizes: list[int], nested: Nested) -> Iterator[Any]:
+def _leaves(value: Any, sizes: list[int], element: Codec) -> Iterator[Any]:
     if not sizes:
-        if isinstance(value, nested):
+        if _is_dimension(value, element):
             raise _ragged()
         yield value
         return
-    if not isinstance(value, nested) or len(value) != sizes[0]:
+    if not _is_dimension(value, element) or len(value) != sizes[0]:
         raise _ragged()
-    if len(sizes) == 1 and not any(isinstance(item, nested) for item in value):
+    if len(sizes) == 1 and not any(isinstance(item, (list, tuple)) for item in value):
         yield from value
         return
     for item in value:
-        yield from _leaves(item, sizes[1:], nested)
+        yield from _leaves(item, sizes[1:], element)
 
 
 def _ragged() -> ValueError:

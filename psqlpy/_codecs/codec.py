@@ -38,9 +38,10 @@ class Codec:
     pack_item: the same for one element of an array: its int32 length and its bytes in binary.
     textual: text and binary format are the same bytes.
     delimiter: between the elements of an array in text.
+    is_item: whether a list or tuple is a value of this type, and not one more dimension of an array of them;
+        None if none is.
     element_kind, element_oid: of an array type.
     dated: in text it can't be read without the session's DateStyle.
-    takes_tuples: a tuple is one value, not a dimension of an array.
     to_text: makes text of what `dump` made in binary; for types that as_text.py doesn't know.
     """
 
@@ -55,11 +56,11 @@ class Codec:
         "element_oid",
         "fast",
         "from_text",
+        "is_item",
         "kind",
         "name",
         "oid",
         "pack_item",
-        "takes_tuples",
         "textual",
         "to_text",
     )
@@ -82,7 +83,7 @@ class Codec:
         delimiter: str = ",",
         dumps_str: bool = False,
         dated: bool = False,
-        takes_tuples: bool = False,
+        is_item: Callable[[Any], bool] | None = None,
         to_text: Callable[[bytes], str] | None = None,
     ) -> None:
         self.oid = oid
@@ -100,7 +101,7 @@ class Codec:
         self.element_oid = element_oid
         self.delimiter = delimiter
         self.dated = dated
-        self.takes_tuples = takes_tuples
+        self.is_item = is_item
         self.to_text = to_text
 
     def renamed(self, oid: int, name: str) -> Codec:

@@ -58,14 +58,17 @@ class Composite:
         self._codecs = codecs
         self._registry = registry
         self._decoder, self._converts = fields_decoder(
-            [oid for _, oid in info.attributes], [codec if codec.kind is not None else None for codec in codecs]
+            [oid for _, oid in info.attributes],
+            [codec if codec.kind is not None else None for codec in codecs],
         )
 
     def from_binary(self, data: bytes) -> Any:
         reason, index, values = self._decoder.decode(data)
         if reason == Cell.MISMATCH:
             self._registry.forget(self.info.oid)
-            raise ValueError("the type has other attributes than when it was looked up: execute the statement again")
+            raise ValueError(
+                "the type has other attributes than when it was looked up: execute the statement again"
+            )
         if reason != Cell.DECODED:
             where = f'attribute "{self.names[index]}": ' if index >= 0 else ""
             raise ValueError(where + REASONS[reason])
@@ -77,7 +80,9 @@ class Composite:
             values = []
         if len(values) != len(self.names):
             self._registry.forget(self.info.oid)
-            raise ValueError("the type has other attributes than when it was looked up: execute the statement again")
+            raise ValueError(
+                "the type has other attributes than when it was looked up: execute the statement again"
+            )
         converts = [(index, codec.from_text) for index, codec in enumerate(self._codecs) if codec.from_text]
         return self._made(self._converted(values, converts))
 
@@ -162,7 +167,9 @@ class Composite:
         return self._in_text(dumped)
 
 
-def make_codec(info: TypeInfo, registry: Registry, composite: type[Composite] = Composite, **options: Any) -> Codec:
+def make_codec(
+    info: TypeInfo, registry: Registry, composite: type[Composite] = Composite, **options: Any
+) -> Codec:
     """Make the codec of a composite type. `options` are Composite's."""
     codecs = [registry.codec_or_unknown(oid) for _, oid in info.attributes]
     values = composite(info, codecs, registry, **options)
@@ -176,7 +183,7 @@ def make_codec(info: TypeInfo, registry: Registry, composite: type[Composite] = 
         from_text=values.from_text,
         dump=values.dump,
         dated=any(codec.dated for codec in codecs),
-        takes_tuples=True,
+        is_item=_is_tuple,
         to_text=values.to_text,
     )
 
@@ -190,9 +197,11 @@ def maker_for(cls: type, make: Make | None, fields: Callable[[Any], Any] | None)
 def fields_decoder(
     types: Sequence[int], codecs: Sequence[Codec | None]
 ) -> tuple[FieldsDecoder, list[tuple[int, Convert]]]:
-    """What decodes fields of these types in binary, and what makes their values of that; without a codec they are bytes."""
+    """What decodes fields of these types in binary, and what makes values of that; without a codec they are bytes."""
     columns = [
-        (Kind.BYTES, 0, 0) if codec is None else (codec.kind, codec.element_kind, codec.element_oid)
+        (Kind.BYTES, 0, 0)
+        if codec is None
+        else (codec.kind or Kind.VOID, codec.element_kind, codec.element_oid)
         for codec in codecs
     ]
     converts = [
@@ -210,7 +219,9 @@ def parse(text: str) -> list[str | None]:
         if match is None:
             break
         quoted, plain, end = match.groups()
-        values.append(plain or None if quoted is None else _ESCAPED.sub(lambda found: found[1] or '"', quoted))
+        values.append(
+            plain or None if quoted is None else _ESCAPED.sub(lambda found: found[1] or '"', quoted)
+        )
         at = match.end()
     if end != ")" or at != len(text):
         raise ValueError("the text isn't a value of a composite type")
@@ -220,6 +231,10 @@ def parse(text: str) -> list[str | None]:
 def _goes_in_binary(codec: Codec, dumped: Dumped) -> bool:
     format, data = dumped
     return codec.kind is not None and (data is None or format == BINARY or codec.textual)
+
+
+def _is_tuple(value: Any) -> bool:
+    return isinstance(value, tuple)
 
 
 def _quoted(text: str) -> str:

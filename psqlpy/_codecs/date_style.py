@@ -54,8 +54,12 @@ def register(registry: Registry, date_style: str, time_zone: str) -> None:
         return _read(moment + _ZONE, text, zone)
 
     registry.add(Codec(oids.DATE, "date", from_text=read_date, dump=dump_date, dated=True))
-    registry.add(Codec(oids.TIMESTAMP, "timestamp", from_text=read_timestamp, dump=dump_timestamp, dated=True))
-    registry.add(Codec(oids.TIMESTAMPTZ, "timestamptz", from_text=read_timestamptz, dump=dump_timestamp, dated=True))
+    registry.add(
+        Codec(oids.TIMESTAMP, "timestamp", from_text=read_timestamp, dump=dump_timestamp, dated=True)
+    )
+    registry.add(
+        Codec(oids.TIMESTAMPTZ, "timestamptz", from_text=read_timestamptz, dump=dump_timestamp, dated=True)
+    )
 
 
 def _read(pattern: str, text: str, zone: tzinfo | None = None) -> datetime:

@@ -30,7 +30,9 @@ def maker_for(cls: type[Enum], *, by_name: bool) -> Callable[[TypeInfo, Registry
     """Make what makes the codec of an enum that is to be read as members of `cls`."""
     labels = {member: member.name if by_name else member.value for member in cls}
     # Aliases are further names of the same member.
-    members: dict[str, Enum] = dict(cls.__members__) if by_name else {labels[member]: member for member in cls}
+    members: dict[str, Enum] = (
+        dict(cls.__members__) if by_name else {labels[member]: member for member in cls}
+    )
 
     def read(label: str) -> Enum:
         try:

@@ -79,9 +79,7 @@ def _quoted(text: str) -> str:
 
 def _to_text(data: bytes) -> str:
     pairs = from_binary(data).items()
-    return ", ".join(
-        f"{_quoted(key)}=>{'NULL' if value is None else _quoted(value)}" for key, value in pairs
-    )
+    return ", ".join(f"{_quoted(key)}=>{'NULL' if value is None else _quoted(value)}" for key, value in pairs)
 
 
 def hstore(oid: int) -> Codec:

@@ -160,7 +160,7 @@ class Registry:
         self._styled.clear()
 
     def add_maker(self, key: int | tuple[str | None, str], make: user_types.Maker) -> None:
-        """Make the codec of a type by `make`; the type by its oid, or by schema and name, any schema if that is None."""
+        """Have the codec of a type made by `make`: of the one with an oid, or with a name in a schema or, None, in any."""
         self._makers[key] = make
 
     def maker(self, oid: int, schema: str, name: str) -> user_types.Maker | None:

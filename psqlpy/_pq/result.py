@@ -100,14 +100,6 @@ class PGresult:
         """The parameters' types; of a described statement only."""
         return tuple(lib.PQparamtype(self.pointer, index) for index in range(lib.PQnparams(self.pointer)))
 
-    def type_oids(self) -> list[int]:
-        """The types of parameters and columns together."""
-        pointer = self.pointer
-        return [
-            *(lib.PQparamtype(pointer, index) for index in range(lib.PQnparams(pointer))),
-            *(lib.PQftype(pointer, index) for index in range(lib.PQnfields(pointer))),
-        ]
-
     def value_bytes(self, row: int, column: int) -> bytes | None:
         """One value as it came over the wire, None for NULL. Row and column must exist: libpq doesn't check for us."""
         if lib.PQgetisnull(self.pointer, row, column):

@@ -25,7 +25,7 @@ from psqlpy._protocol.failures import (
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 from psqlpy._protocol.statements import Statement
-from psqlpy._protocol.type_lookup import can_look_up, look_up
+from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -177,7 +177,7 @@ class Query(Request):
         described, self.result = self.result, None
         assert described is not None
         self.described = True
-        unknown = session.registry.unknown(described.type_oids())
+        unknown = unknown_types(session, described)
         if unknown:
             return self._look_up(session, described, unknown)
         _describe(session, self.statement, described)

@@ -31,9 +31,9 @@ _PASSING = ("08", "25", "40", "53", "57", "58", "XX")
 
 
 class TypeLookup(Request):
-    """Asks about some types; `then` is called once the registry knows them, or that it won't, with whether all are known.
+    """Asks about some types. `then` is called when the answer is there, with whether all of them are known now.
 
-    Not called if the connection is lost.
+    Not if the connection is lost.
     """
 
     holds_followers = True
@@ -77,6 +77,12 @@ class TypeLookup(Request):
             registry.give_up(self.types)
         self.then(not registry.unknown(self.types))
         return True
+
+
+def unknown_types(session: Session, described: PGresult) -> list[int]:
+    """Which types of a statement's parameters and columns the server has to be asked about."""
+    columns = described.columns()
+    return session.registry.unknown((*described.parameter_oids(), *(column[1] for column in columns)))
 
 
 def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:

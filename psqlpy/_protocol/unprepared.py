@@ -20,7 +20,7 @@ from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_wide, may_be_outdated
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.type_lookup import can_look_up, look_up
+from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -200,7 +200,7 @@ class Unprepared(Request):
             self._close_flight(session)
             return
         oids, self.columns = described.parameter_oids(), described.columns()
-        self.unknown = session.registry.unknown(described.type_oids())
+        self.unknown = unknown_types(session, described)
         if self.unknown:
             # After this flight: no other statement can stand between this one's Parse and its Bind.
             self._remember(oids, self.columns)
