@@ -1,6 +1,6 @@
 """psqlpy: a PostgreSQL driver on libpq, for asyncio and trio; its synchronous mirror is psqlpy.sync."""
 
-from psqlpy import exceptions
+from psqlpy import exceptions, types
 from psqlpy._async.connection import Connection
 from psqlpy._async.pool import ConnectionPool
 from psqlpy._async.transaction import Transaction
@@ -40,4 +40,5 @@ __all__ = [
     "connect",
     "connect_pool",
     "exceptions",
+    "types",
 ]

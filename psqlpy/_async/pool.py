@@ -12,7 +12,6 @@ from psqlpy._async.connection import Connection
 from psqlpy._async.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._async.lending import Lending
 from psqlpy._checks import check_pool_size
-from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
     ConnRecyclingMethod,
     LoadBalanceHosts,
@@ -24,6 +23,7 @@ from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import async_sleep, monotonic
 from psqlpy._status import ConnectionPoolStatus
+from psqlpy.types import Types, registry_of
 
 if TYPE_CHECKING:
     from psqlpy._protocol.unprepared import Descriptions
@@ -36,7 +36,7 @@ class ConnectionPool(Lending, AsyncPoolBlock):
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits.
+    while all are in use. Both are in seconds; None waits. `types` says how types are read and written.
     """
 
     __slots__ = ("__weakref__", "descriptions", "timeout")
@@ -72,6 +72,7 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         *,
         timeout: float | None = None,
         acquire_timeout: float | None = None,
+        types: Types | None = None,
     ) -> None:
         config = PoolConfig.from_parameters(
             dsn,
@@ -103,7 +104,7 @@ class ConnectionPool(Lending, AsyncPoolBlock):
         )
         self.timeout = check_timeout("timeout", timeout)
         forget_last_error()
-        super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout))
+        super().__init__(config, registry_of(types), check_timeout("acquire_timeout", acquire_timeout))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 

@@ -136,7 +136,9 @@ def question(oids: Iterable[int], server_version: int) -> bytes:
 
 
 def answer(result: PGresult) -> list[TypeInfo]:
-    """The types in the answer, which came in text."""
+    """The types in the answer, which came in text. Raises ValueError for another answer."""
+    if result.column_count != 12:
+        raise ValueError("the answer has other columns than the question")
     return [_type_info(result, row) for row in range(result.row_count)]
 
 

@@ -48,7 +48,7 @@ class Registry:
         *,
         uuid_as_object: bool | None = None,
         json_loads: Callable[[str], Any] | None = None,
-        json_dumps: Callable[[Any], str] | None = None,
+        json_dumps: Callable[[Any], str | bytes] | None = None,
     ) -> None:
         self.parent = parent
         # The types of the one database that this is for, if it is.
@@ -160,7 +160,7 @@ class Registry:
         self._styled.clear()
 
     def add_maker(self, key: int | tuple[str | None, str], make: user_types.Maker) -> None:
-        """Have the codec of a type made by `make`: of the one with an oid, or with a name in a schema or, None, in any."""
+        """Have a type's codec made by `make`: of the type with an oid, or a name in a schema or, None, in any."""
         self._makers[key] = make
 
     def maker(self, oid: int, schema: str, name: str) -> user_types.Maker | None:

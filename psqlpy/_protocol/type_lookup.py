@@ -71,10 +71,15 @@ class TypeLookup(Request):
             self.undoing = True
             return False
         registry = session.registry
-        if self.failure is None and self.answer is not None:
-            registry.learn(answer(self.answer))
-        elif self.failure is not None and (self.failure.get("sqlstate") or "XX")[:2] not in _PASSING:
-            registry.give_up(self.types)
+        if self.failure is not None:
+            if (self.failure.get("sqlstate") or "XX")[:2] not in _PASSING:
+                registry.give_up(self.types)
+        elif self.answer is not None:
+            try:
+                registry.learn(answer(self.answer))
+            except (ValueError, LookupError):
+                # Not PostgreSQL's catalog: something that only speaks its protocol.
+                registry.give_up(self.types)
         self.then(not registry.unknown(self.types))
         return True
 

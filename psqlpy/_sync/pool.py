@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._checks import check_pool_size
-from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
     ConnRecyclingMethod,
     LoadBalanceHosts,
@@ -25,6 +24,7 @@ from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
 from psqlpy._sync.lending import Lending
+from psqlpy.types import Types, registry_of
 
 if TYPE_CHECKING:
     from psqlpy._protocol.unprepared import Descriptions
@@ -37,7 +37,7 @@ class ConnectionPool(Lending, SyncPoolBlock):
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits.
+    while all are in use. Both are in seconds; None waits. `types` says how types are read and written.
     """
 
     __slots__ = ("__weakref__", "descriptions", "timeout")
@@ -73,6 +73,7 @@ class ConnectionPool(Lending, SyncPoolBlock):
         *,
         timeout: float | None = None,
         acquire_timeout: float | None = None,
+        types: Types | None = None,
     ) -> None:
         config = PoolConfig.from_parameters(
             dsn,
@@ -104,7 +105,7 @@ class ConnectionPool(Lending, SyncPoolBlock):
         )
         self.timeout = check_timeout("timeout", timeout)
         forget_last_error()
-        super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout))
+        super().__init__(config, registry_of(types), check_timeout("acquire_timeout", acquire_timeout))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 
