@@ -37,7 +37,8 @@ psq_decode_fields(const char *value, size_t length, int count, const Oid *types,
             return PSQ_CELL_MALFORMED;
         if (size == -1) {
             reason = psq_write_none(&out);
-        } else {
+        }
+        else {
             reason = psq_write_cell(&out, &columns[i], at, size);
             at += size;
         }

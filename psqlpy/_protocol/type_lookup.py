@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from psqlpy._codecs.catalog import answer, question
+from psqlpy._codecs import catalog
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
@@ -53,7 +53,7 @@ class TypeLookup(Request):
         if self.undoing:
             commands = [_UNDO, _RELEASE]
         else:
-            commands = [question(self.types, pgconn.server_version)]
+            commands = [catalog.question(self.types, pgconn.server_version)]
             self.in_transaction = session.transaction_status is TransactionStatus.INTRANS
             if self.in_transaction:
                 commands = [_SAVEPOINT, *commands, _RELEASE]
@@ -76,7 +76,7 @@ class TypeLookup(Request):
                 registry.give_up(self.types)
         elif self.answer is not None:
             try:
-                registry.learn(answer(self.answer))
+                registry.learn(catalog.answer(self.answer))
             except (ValueError, LookupError):
                 # Not PostgreSQL's catalog: something that only speaks its protocol.
                 registry.give_up(self.types)

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from psqlpy import Connection, ConnectionPool, exceptions
-from psqlpy._protocol import type_lookup
+from psqlpy._codecs import catalog
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.type_lookup import TypeLookup
@@ -154,7 +154,9 @@ async def test_rows_of_tables(conn: Connection, schema: str) -> None:
 
 @PREPARED
 async def test_records_are_tuples(conn: Connection, schema: str, prepared: bool) -> None:
-    query = f"SELECT ROW(1, 'x', NULL, 1.50, ARRAY[1, NULL]), ARRAY[ROW(1), ROW(2)], $1::{schema}.mood AS mood"
+    query = (
+        f"SELECT ROW(1, 'x', NULL, 1.50, ARRAY[1, NULL]), ARRAY[ROW(1), ROW(2)], $1::{schema}.mood AS mood"
+    )
     [(record, records, mood)] = (await conn.fetch(query, ["happy"], prepared)).result(as_tuple=True)
     assert record == (1, "x", None, Decimal("1.50"), [1, None])
     assert records == [(1,), (2,)]
@@ -172,7 +174,7 @@ async def test_extensions(conn: Connection) -> None:
         "CREATE EXTENSION IF NOT EXISTS hstore; CREATE EXTENSION IF NOT EXISTS citext;"
         "CREATE EXTENSION IF NOT EXISTS ltree"
     )
-    pairs = {"a": "1", "": 'quo"te\\', "null": None, "é, =>": "NULL"}
+    pairs = {"a": "1", "": 'quo"ted\\', "null": None, "é, =>": "NULL"}
     query = "SELECT $1::hstore h, $2::citext c, $3::ltree l, $4::hstore[] a, $5::citext[] b, $6::ltree[] d"
     values = [pairs, "Ää", "Top.Science", [pairs, None, {}], ["a", None], ["Top", "Top.A"]]
     expected = dict(zip("hclabd", values, strict=True))
@@ -271,23 +273,21 @@ async def test_a_type_made_again(pool: ConnectionPool, schema: str, prepared: bo
 
 
 @PREPARED
-@pytest.mark.parametrize("question", [b"SELECT 1/0", b"SELECT", b"SELECT WHERE false", b"nonsense"])
 async def test_a_look_up_that_fails(
-    dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool, question: bytes
+    conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
     """Values come as text, and are written as text; a transaction goes on."""
-    monkeypatch.setattr(type_lookup, "question", lambda types, version: question)
-    query = f"SELECT $1::{schema}.mood, ROW('x', 1)::{schema}.address_like"
-    async with ConnectionPool(dsn, max_db_pool_size=1) as pool, pool.acquire() as conn:
-        await conn.execute(f"CREATE TYPE {schema}.address_like AS (street text, number int4)")
+    for number, question in enumerate((b"SELECT 1/0", b"SELECT", b"SELECT WHERE false", b"nonsense")):
+        monkeypatch.setattr(catalog, "question", lambda types, version, question=question: question)
+        # Each with a type that nobody has asked about.
+        await conn.execute(f"CREATE TYPE {schema}.like{number} AS (street text, number int4)")
+        query = f"SELECT $1::{schema}.like{number}"
         async with conn.transaction() as transaction:
-            found = await transaction.fetch(query, ["happy"], prepared)
-            assert found.result(as_tuple=True) == [("happy", "(x,1)")]
-            await transaction.execute(f"INSERT INTO {schema}.people (id) VALUES (1)")
-        found = await conn.fetch(query, ["happy"], prepared)
-        assert found.result(as_tuple=True) == [("happy", "(x,1)")]
+            assert await transaction.fetch_val(query, ["(x,1)"], prepared) == "(x,1)"
+            await transaction.execute(f"INSERT INTO {schema}.people (id) VALUES ({number})")
+        assert await conn.fetch_val(query, ["(x,1)"], prepared) == "(x,1)"
         await ensure_usable(conn)
-        assert await conn.fetch_val(f"SELECT count(*) FROM {schema}.people") == 1
+    assert await conn.fetch_val(f"SELECT count(*) FROM {schema}.people") == 4
 
 
 @PREPARED
@@ -298,11 +298,11 @@ async def test_after_a_passing_failure_it_is_asked_again(
         f"CREATE FUNCTION {schema}.fail() RETURNS int LANGUAGE plpgsql AS "
         "$$BEGIN RAISE 'canceled' USING ERRCODE = '57014'; END$$"
     )
-    question = type_lookup.question
-    monkeypatch.setattr(type_lookup, "question", lambda types, version: f"SELECT {schema}.fail()".encode())
+    question = catalog.question
+    monkeypatch.setattr(catalog, "question", lambda types, version: f"SELECT {schema}.fail()".encode())
     query = f"SELECT ROW('x', 1, NULL, NULL)::{schema}.address"
     assert await conn.fetch_val(query, None, prepared) == "(x,1,,)"
-    monkeypatch.setattr(type_lookup, "question", question)
+    monkeypatch.setattr(catalog, "question", question)
     assert await conn.fetch_val(query, None, prepared) == {
         "street": "x",
         "number": 1,
@@ -315,11 +315,11 @@ async def test_after_a_passing_failure_it_is_asked_again(
 async def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
-    question = type_lookup.question
-    monkeypatch.setattr(type_lookup, "question", lambda types, version: b"SELECT pg_sleep(0.5)")
+    question = catalog.question
+    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(0.5)")
     with pytest.raises(exceptions.QueryTimeoutError):
         await conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.2)
-    monkeypatch.setattr(type_lookup, "question", question)
+    monkeypatch.setattr(catalog, "question", question)
     assert await conn.fetch_val(f"SELECT $1::{schema}.address", [HOME], prepared) == HOME
     await ensure_usable(conn)
 
@@ -327,27 +327,25 @@ async def test_a_timeout_during_the_look_up(
 # What isn't taken
 
 
+UNFIT: list[tuple[Any, type[Exception], str]] = [
+    ({"street": "x"}, exceptions.ParameterValueError, "'number' is missing"),
+    ({**HOME, "sreet": "x"}, exceptions.ParameterValueError, "'sreet' is unknown"),
+    (("x", 1), exceptions.ParameterValueError, "4 attributes, 2 values"),
+    (5, exceptions.ParameterTypeError, "int for address"),
+    ({**HOME, "number": 2**31}, exceptions.ParameterValueError, 'attribute "number": .*out of range'),
+    ({**HOME, "number": 1.5}, exceptions.ParameterTypeError, 'attribute "number"'),
+    ({**HOME, "since": 5}, exceptions.ParameterTypeError, 'attribute "since"'),
+    ({**HOME, "street": "\0"}, exceptions.ParameterValueError, 'attribute "street": .*NUL'),
+    ("(x,y,,)", exceptions.ParameterValueError, "invalid input syntax for type integer"),
+]
+
+
 @PREPARED
-@pytest.mark.parametrize(
-    ("value", "error", "message"),
-    [
-        ({"street": "x"}, exceptions.ParameterValueError, "'number' is missing"),
-        ({**HOME, "sreet": "x"}, exceptions.ParameterValueError, "'sreet' is unknown"),
-        (("x", 1), exceptions.ParameterValueError, "4 attributes, 2 values"),
-        (5, exceptions.ParameterTypeError, "int for address"),
-        ({**HOME, "number": 2**31}, exceptions.ParameterValueError, 'attribute "number": .*out of range'),
-        ({**HOME, "number": 1.5}, exceptions.ParameterTypeError, 'attribute "number"'),
-        ({**HOME, "since": 5}, exceptions.ParameterTypeError, 'attribute "since"'),
-        ({**HOME, "street": "\0"}, exceptions.ParameterValueError, 'attribute "street": .*NUL'),
-        ("(x,y,,)", exceptions.ParameterValueError, "invalid input syntax for type integer"),
-    ],
-)
-async def test_values_that_do_not_fit(
-    conn: Connection, schema: str, value: Any, error: type[Exception], message: str, prepared: bool
-) -> None:
-    with pytest.raises(error, match=message):
-        await conn.fetch_val(f"SELECT $1::{schema}.address", [value], prepared)
-    await ensure_usable(conn)
+async def test_values_that_do_not_fit(conn: Connection, schema: str, prepared: bool) -> None:
+    for value, error, message in UNFIT:
+        with pytest.raises(error, match=message):
+            await conn.fetch_val(f"SELECT $1::{schema}.address", [value], prepared)
+        await ensure_usable(conn)
 
 
 async def test_labels_that_are_none(conn: Connection, schema: str) -> None:
@@ -381,12 +379,16 @@ async def test_registered_classes(dsn: str, schema: str) -> None:
     types.composite(f"{schema}.address", Address)
     home = Address("x", 1, date(2020, 1, 1), Decimal(3))
     person = {**PERSON, "mood": Mood.BAD, "home": home, "others": [home, None]}
-    query = f"SELECT $1::{schema}.mood m, $2::{schema}.mood[] ms, $3::{schema}.address a, $4::{schema}.person p"
+    query = (
+        f"SELECT $1::{schema}.mood m, $2::{schema}.mood[] ms, $3::{schema}.address a, $4::{schema}.person p"
+    )
     async with ConnectionPool(dsn, types=types) as pool:
         for prepared in (True, False):
             found = await pool.fetch_row(query, [Mood.GOOD, [Mood.BAD, None], home, person], prepared)
             assert found.result() == {"m": Mood.GOOD, "ms": [Mood.BAD, None], "a": home, "p": person}
-            in_text = await pool.fetch_row(f"{query}, NULL::pg_node_tree", ["happy", [], HOME, person], prepared)
+            in_text = await pool.fetch_row(
+                f"{query}, NULL::pg_node_tree", ["happy", [], HOME, person], prepared
+            )
             assert in_text.result()["m"] is Mood.GOOD
             assert in_text.result()["p"] == person
         with pytest.raises(exceptions.ParameterTypeError, match="UUID for mood"):
@@ -446,7 +448,9 @@ async def test_a_codec_of_ones_own(dsn: str, schema: str) -> None:
     )
     types.codec("text", from_text=str.upper, from_binary=lambda data: data.decode().upper())
     async with ConnectionPool(dsn, types=types) as pool:
-        query = f"SELECT $1::point p, $2::point[] ps, $3::{schema}.age::int4 a, $4::uuid u, '[1]'::json j, 'x' t"
+        query = (
+            f"SELECT $1::point p, $2::point[] ps, $3::{schema}.age::int4 a, $4::uuid u, '[1]'::json j, 'x' t"
+        )
         uuid = uuid4()
         found = await pool.fetch_row(query, [1 + 2j, [3j, None], ("years", 3), uuid])
         assert found.result() == {

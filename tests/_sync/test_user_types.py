@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from psqlpy import exceptions
-from psqlpy._protocol import type_lookup
+from psqlpy._codecs import catalog
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.type_lookup import TypeLookup
@@ -174,7 +174,7 @@ def test_extensions(conn: Connection) -> None:
         "CREATE EXTENSION IF NOT EXISTS hstore; CREATE EXTENSION IF NOT EXISTS citext;"
         "CREATE EXTENSION IF NOT EXISTS ltree"
     )
-    pairs = {"a": "1", "": 'quo"te\\', "null": None, "é, =>": "NULL"}
+    pairs = {"a": "1", "": 'quo"ted\\', "null": None, "é, =>": "NULL"}
     query = "SELECT $1::hstore h, $2::citext c, $3::ltree l, $4::hstore[] a, $5::citext[] b, $6::ltree[] d"
     values = [pairs, "Ää", "Top.Science", [pairs, None, {}], ["a", None], ["Top", "Top.A"]]
     expected = dict(zip("hclabd", values, strict=True))
@@ -271,23 +271,21 @@ def test_a_type_made_again(pool: ConnectionPool, schema: str, prepared: bool) ->
 
 
 @PREPARED
-@pytest.mark.parametrize("question", [b"SELECT 1/0", b"SELECT", b"SELECT WHERE false", b"nonsense"])
 def test_a_look_up_that_fails(
-    dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool, question: bytes
+    conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
     """Values come as text, and are written as text; a transaction goes on."""
-    monkeypatch.setattr(type_lookup, "question", lambda types, version: question)
-    query = f"SELECT $1::{schema}.mood, ROW('x', 1)::{schema}.address_like"
-    with ConnectionPool(dsn, max_db_pool_size=1) as pool, pool.acquire() as conn:
-        conn.execute(f"CREATE TYPE {schema}.address_like AS (street text, number int4)")
+    for number, question in enumerate((b"SELECT 1/0", b"SELECT", b"SELECT WHERE false", b"nonsense")):
+        monkeypatch.setattr(catalog, "question", lambda types, version, question=question: question)
+        # Each with a type that nobody has asked about.
+        conn.execute(f"CREATE TYPE {schema}.like{number} AS (street text, number int4)")
+        query = f"SELECT $1::{schema}.like{number}"
         with conn.transaction() as transaction:
-            found = transaction.fetch(query, ["happy"], prepared)
-            assert found.result(as_tuple=True) == [("happy", "(x,1)")]
-            transaction.execute(f"INSERT INTO {schema}.people (id) VALUES (1)")
-        found = conn.fetch(query, ["happy"], prepared)
-        assert found.result(as_tuple=True) == [("happy", "(x,1)")]
+            assert transaction.fetch_val(query, ["(x,1)"], prepared) == "(x,1)"
+            transaction.execute(f"INSERT INTO {schema}.people (id) VALUES ({number})")
+        assert conn.fetch_val(query, ["(x,1)"], prepared) == "(x,1)"
         ensure_usable(conn)
-        assert conn.fetch_val(f"SELECT count(*) FROM {schema}.people") == 1
+    assert conn.fetch_val(f"SELECT count(*) FROM {schema}.people") == 4
 
 
 @PREPARED
@@ -298,11 +296,11 @@ def test_after_a_passing_failure_it_is_asked_again(
         f"CREATE FUNCTION {schema}.fail() RETURNS int LANGUAGE plpgsql AS "
         "$$BEGIN RAISE 'canceled' USING ERRCODE = '57014'; END$$"
     )
-    question = type_lookup.question
-    monkeypatch.setattr(type_lookup, "question", lambda types, version: f"SELECT {schema}.fail()".encode())
+    question = catalog.question
+    monkeypatch.setattr(catalog, "question", lambda types, version: f"SELECT {schema}.fail()".encode())
     query = f"SELECT ROW('x', 1, NULL, NULL)::{schema}.address"
     assert conn.fetch_val(query, None, prepared) == "(x,1,,)"
-    monkeypatch.setattr(type_lookup, "question", question)
+    monkeypatch.setattr(catalog, "question", question)
     assert conn.fetch_val(query, None, prepared) == {
         "street": "x",
         "number": 1,
@@ -315,11 +313,11 @@ def test_after_a_passing_failure_it_is_asked_again(
 def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
-    question = type_lookup.question
-    monkeypatch.setattr(type_lookup, "question", lambda types, version: b"SELECT pg_sleep(0.5)")
+    question = catalog.question
+    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(0.5)")
     with pytest.raises(exceptions.QueryTimeoutError):
         conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.2)
-    monkeypatch.setattr(type_lookup, "question", question)
+    monkeypatch.setattr(catalog, "question", question)
     assert conn.fetch_val(f"SELECT $1::{schema}.address", [HOME], prepared) == HOME
     ensure_usable(conn)
 
@@ -327,27 +325,25 @@ def test_a_timeout_during_the_look_up(
 # What isn't taken
 
 
+UNFIT: list[tuple[Any, type[Exception], str]] = [
+    ({"street": "x"}, exceptions.ParameterValueError, "'number' is missing"),
+    ({**HOME, "sreet": "x"}, exceptions.ParameterValueError, "'sreet' is unknown"),
+    (("x", 1), exceptions.ParameterValueError, "4 attributes, 2 values"),
+    (5, exceptions.ParameterTypeError, "int for address"),
+    ({**HOME, "number": 2**31}, exceptions.ParameterValueError, 'attribute "number": .*out of range'),
+    ({**HOME, "number": 1.5}, exceptions.ParameterTypeError, 'attribute "number"'),
+    ({**HOME, "since": 5}, exceptions.ParameterTypeError, 'attribute "since"'),
+    ({**HOME, "street": "\0"}, exceptions.ParameterValueError, 'attribute "street": .*NUL'),
+    ("(x,y,,)", exceptions.ParameterValueError, "invalid input syntax for type integer"),
+]
+
+
 @PREPARED
-@pytest.mark.parametrize(
-    ("value", "error", "message"),
-    [
-        ({"street": "x"}, exceptions.ParameterValueError, "'number' is missing"),
-        ({**HOME, "sreet": "x"}, exceptions.ParameterValueError, "'sreet' is unknown"),
-        (("x", 1), exceptions.ParameterValueError, "4 attributes, 2 values"),
-        (5, exceptions.ParameterTypeError, "int for address"),
-        ({**HOME, "number": 2**31}, exceptions.ParameterValueError, 'attribute "number": .*out of range'),
-        ({**HOME, "number": 1.5}, exceptions.ParameterTypeError, 'attribute "number"'),
-        ({**HOME, "since": 5}, exceptions.ParameterTypeError, 'attribute "since"'),
-        ({**HOME, "street": "\0"}, exceptions.ParameterValueError, 'attribute "street": .*NUL'),
-        ("(x,y,,)", exceptions.ParameterValueError, "invalid input syntax for type integer"),
-    ],
-)
-def test_values_that_do_not_fit(
-    conn: Connection, schema: str, value: Any, error: type[Exception], message: str, prepared: bool
-) -> None:
-    with pytest.raises(error, match=message):
-        conn.fetch_val(f"SELECT $1::{schema}.address", [value], prepared)
-    ensure_usable(conn)
+def test_values_that_do_not_fit(conn: Connection, schema: str, prepared: bool) -> None:
+    for value, error, message in UNFIT:
+        with pytest.raises(error, match=message):
+            conn.fetch_val(f"SELECT $1::{schema}.address", [value], prepared)
+        ensure_usable(conn)
 
 
 def test_labels_that_are_none(conn: Connection, schema: str) -> None:
