@@ -176,7 +176,7 @@ def test_a_date_style_that_nobody_told_of(rig: Rig) -> None:
         try:
             assert rig.fetch(query)  # in binary no style matters
             with pytest.raises(DataError, match=f"set {name} to"):
-                rig.fetch(f"{query}, '1.1.1.1'::inet")
+                rig.fetch(f"{query}, '1:1:'::pg_snapshot")
         finally:
             rig.script(f"RESET {name}")
 
