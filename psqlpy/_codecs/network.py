@@ -5,6 +5,7 @@ inet is an address where the mask covers all of it, an interface (address and ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def _given(value: Any) -> tuple[Any, int]:
     if isinstance(value, (module.IPv4Network, module.IPv6Network)):
         return value.network_address, value.prefixlen
     if isinstance(value, (module.IPv4Interface, module.IPv6Interface)):
-        return value.ip, value.network.prefixlen
+        return value, value.network.prefixlen  # .ip would lose the scope
     if isinstance(value, (module.IPv4Address, module.IPv6Address)):
         return value, value.max_prefixlen
     raise TypeError
@@ -88,8 +89,13 @@ def _dump_cidr(value: Any) -> Dumped:
     return BINARY, _packed(address, bits, True)
 
 
-def _mac(data: bytes) -> str:
-    return data.hex(":").upper()
+def _mac_reader(size: int) -> Callable[[bytes], str]:
+    def convert(data: bytes) -> str:
+        if len(data) != size:
+            raise ValueError(_MALFORMED)
+        return data.hex(":").upper()
+
+    return convert
 
 
 def _dump_mac(value: Any) -> Dumped:
@@ -100,8 +106,8 @@ def register(registry: Registry) -> None:
     for oid, convert, from_text, dump in (
         (oids.INET, _inet, _inet_from_text, _dump_inet),
         (oids.CIDR, _cidr, _cidr_from_text, _dump_cidr),
-        (oids.MACADDR, _mac, str.upper, _dump_mac),
-        (oids.MACADDR8, _mac, str.upper, _dump_mac),
+        (oids.MACADDR, _mac_reader(6), str.upper, _dump_mac),
+        (oids.MACADDR8, _mac_reader(8), str.upper, _dump_mac),
     ):
         name = oids.TYPES[oid][0]
         registry.add(Codec(oid, name, kind=Kind.BYTES, convert=convert, from_text=from_text, dump=dump))

@@ -55,7 +55,7 @@ class Registry:
         *,
         uuid_as_object: bool | None = None,
         json_loads: Callable[[str], Any] | None = None,
-        json_dumps: Callable[[Any], str] | None = None,
+        json_dumps: Callable[[Any], str | bytes] | None = None,
         money_digits: int | None = None,
         out_of_range_dates: str | None = None,
     ) -> None:
