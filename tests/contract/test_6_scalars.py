@@ -33,8 +33,9 @@ ACCEPTED: dict[str, list[tuple[str, Any, str]]] = {
         ("int4", True, "1"), ("int4", "5", "5"),
     ],
     "numeric from int, float, str, Decimal of any size": [
-        ("numeric", 5, "5"), ("numeric", 0.1, "0.1"), ("numeric", "1.50", "1.50"), ("numeric", Decimal("1E+5"), "100000"),
-        ("numeric", Decimal("NaN"), "NaN"), ("numeric", Decimal(10) ** 100, "1" + "0" * 100), ("numeric", BigInt(5), "5"),
+        ("numeric", 5, "5"), ("numeric", 0.1, "0.1"), ("numeric", "1.50", "1.50"),
+        ("numeric", Decimal("1E+5"), "100000"), ("numeric", Decimal("NaN"), "NaN"), ("numeric", BigInt(5), "5"),
+        ("numeric", Decimal(10) ** 100, "1" + "0" * 100),
     ],
     "money from int and Money, in cents": [("money", 1234, "$12.34"), ("money", Money(-5), "-$0.05")],
     "text from str, enums, wrappers, and scalars in PostgreSQL's form": [
@@ -89,7 +90,7 @@ def test_accepted(sync_pool: ConnectionPool, type_name: str, value: Any, stored:
 # row: (type, value)…
 REFUSED: dict[str, list[tuple[str, Any]]] = {
     "integers out of range": [("int2", 2**15), ("int4", 2**31), ("int8", 2**63), ("oid", -1), ("xid8", 2**64)],
-    "integers of other types": [("int4", 1.0), ("int4", Decimal(1)), ("int4", None.__class__)],
+    "integers of other types": [("int4", 1.0), ("int4", Decimal(1)), ("int4", b"1")],
     "date for oid": [("oid", date(2024, 1, 2))],
     "bool is bool": [("bool", 1), ("bool", 0.0)],
     "lists and tuples for scalars": [
@@ -98,7 +99,6 @@ REFUSED: dict[str, list[tuple[str, Any]]] = {
         for value in ([1], (1,))
     ],
     "dicts and bytes for text": [("text", {}), ("text", b"x"), ("name", {})],
-    "str for bytea is the server's": [],
     "values of other types": [
         ("date", 5), ("time", date(2024, 1, 2)), ("timestamp", 1.5), ("interval", UUID(int=5)),
         ("uuid", timedelta(1)), ("inet", 1), ("macaddr", 1), ("bit", 1), ("timetz", 1), ("numeric", b"1"),
@@ -126,8 +126,8 @@ def test_refused_and_the_connection_works_on(sync_pool: ConnectionPool, type_nam
     ("type_name", "value"),
     [
         ("int4", "five"), ("uuid", "5"), ("inet", "10.0.0.256"), ("cidr", "10.0.0.1/8"), ("macaddr", "zz"),
-        ("varbit", "012"), ("timetz", "25:00"), ("date", "2024-02-30"), ("pg_lsn", "x"), ("tid", "5"), ("tsquery", "a b"),
-        ("macaddr", MacAddr8("08002b0102030405")), ("regclass", "never_made"),
+        ("varbit", "012"), ("timetz", "25:00"), ("date", "2024-02-30"), ("pg_lsn", "x"), ("tid", "5"),
+        ("tsquery", "a b"), ("macaddr", MacAddr8("08002b0102030405")), ("regclass", "never_made"),
     ],
 )  # fmt: skip
 def test_a_str_that_the_server_refuses_raises_the_same_class_with_its_sqlstate(
