@@ -7,6 +7,8 @@ from typing import Any
 
 from psqlpy._codecs import (
     array,
+    beyond,
+    bits,
     boolean,
     bytea,
     datetime,
@@ -14,9 +16,13 @@ from psqlpy._codecs import (
     integer,
     interval,
     json,
+    money,
+    network,
     numeric,
     oids,
     record,
+    search,
+    system,
     text,
     user_types,
     uuid,
@@ -28,7 +34,9 @@ from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
 from psqlpy.exceptions import ParameterValueError
 
-_FAMILIES = (boolean, bytea, datetime, float, integer, interval, json, numeric, text, uuid)
+_FAMILIES = (
+    bits, boolean, bytea, datetime, float, integer, interval, json, money, network, numeric, search, system, text, uuid
+)  # fmt: skip
 _MAX_PLANS = 1000
 _MAX_STYLES = 20
 
@@ -40,6 +48,8 @@ class Registry:
 
     uuid_as_object: uuid values become uuid.UUID instead of str.
     json_loads, json_dumps: used instead of the json module's.
+    money_digits: money becomes Decimal with so many digits after the point, which lc_monetary has too, instead of int.
+    out_of_range_dates: what becomes of infinite and BC dates and the like, see psqlpy/_codecs/beyond.py.
     """
 
     def __init__(
@@ -49,6 +59,8 @@ class Registry:
         uuid_as_object: bool | None = None,
         json_loads: Callable[[str], Any] | None = None,
         json_dumps: Callable[[Any], str | bytes] | None = None,
+        money_digits: int | None = None,
+        out_of_range_dates: str | None = None,
     ) -> None:
         self.parent = parent
         # The types of the one database that this is for, if it is.
@@ -66,6 +78,13 @@ class Registry:
             uuid.register(self, uuid_as_object)
         if json_loads is not None or json_dumps is not None:
             json.register(self, json_loads, json_dumps)
+        if money_digits is not None:
+            money.register(self, money_digits)
+        self.out_of_range_dates: str = "raise" if parent is None else parent.out_of_range_dates
+        if out_of_range_dates is not None:
+            self.out_of_range_dates = beyond.check_policy(out_of_range_dates)
+            datetime.register(self, out_of_range_dates)
+            interval.register(self, out_of_range_dates)
 
     def add(self, codec: Codec) -> None:
         """Use a codec for its type from the next plan on."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
-from psqlpy.exceptions import DataError
+from psqlpy.exceptions import DataError, RustToPyValueMappingError
 
 _CHUNK_ROWS = 1024
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
@@ -200,7 +200,7 @@ class ResultPlan:
         return lambda rows: [dict(zip(names, row)) for row in rows]  # noqa: B905  (as long as one another)
 
     def _error(self, row: int, column: int, reason: str) -> DataError:
-        error = DataError(
+        error = RustToPyValueMappingError(
             f'row {row + 1}, column {column + 1} "{self.names[column]}" ({self.type_names[column]}): {reason}'
         )
         error.column_name = self.names[column]

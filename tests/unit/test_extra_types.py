@@ -26,7 +26,9 @@ from psqlpy.extra_types import (
     Circle,
     CustomType,
     Float32,
+    Float32Array,
     Float64,
+    Float64Array,
     Int16Array,
     Int64Array,
     Integer,
@@ -34,7 +36,9 @@ from psqlpy.extra_types import (
     Line,
     LineSegment,
     MacAddr6,
+    MacAddr6Array,
     MacAddr8,
+    MacAddr8Array,
     Money,
     Path,
     PgVector,
@@ -268,6 +272,28 @@ def test_arrays_of_integers_are_checked() -> None:
             array([[1], [value]])
     with pytest.raises(TypeError, match="SmallInt takes an int, not str"):
         Int16Array(["1"])
+
+
+def test_wrapped_elements_are_checked_for_the_array_s_type() -> None:
+    assert Int16Array([BigInt(5), CustomType(b"\0\7")]).value == [BigInt(5), CustomType(b"\0\7")]
+    with pytest.raises(OverflowError, match="SmallInt holds"):
+        Int16Array([[BigInt(2**15)]])
+    with pytest.raises(TypeError, match="SmallInt takes an int, not str"):
+        Int16Array([Text("5")])
+
+
+def test_arrays_of_floats_and_mac_addresses_are_checked() -> None:
+    assert Float32Array([1, [None]]).value == [1, [None]]
+    assert Float64Array([1e300]).value == [1e300]
+    with pytest.raises(OverflowError, match="Float32 holds"):
+        Float32Array([1.0, 1e300])
+    with pytest.raises(TypeError, match="Float64 takes real numbers, not str"):
+        Float64Array(["1"])
+    assert MacAddr6Array(["08002b010203", MacAddr6("08002b010203"), None]).value[0] == "08002b010203"
+    with pytest.raises(MacAddrParseError, match="MacAddr6 takes 6 bytes"):
+        MacAddr6Array(["08002b01020304"])
+    with pytest.raises(MacAddrParseError, match="MacAddr8 takes 8 bytes"):
+        MacAddr8Array([MacAddr6("08002b010203")])
 
 
 EXAMPLES: list[Wrapper] = [
