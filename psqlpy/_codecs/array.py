@@ -36,6 +36,8 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
     def dump_array(value: Any) -> Dumped:
         if not isinstance(value, (list, tuple)):
             raise TypeError
+        if not _is_dimension(value, element):
+            raise ValueError(f"it is a single {element.name}: put it into a list")
         return _dump(value, element, registry)
 
     fast = None if element.pack_item is None else _flat_packer(element.pack_item, element.oid)
@@ -49,6 +51,7 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
         fast=fast,
         element_kind=element.kind or 0,
         element_oid=element.oid,
+        bound_kind=element.element_kind,
     )
 
 
@@ -128,14 +131,16 @@ def parse(text: str, convert: Callable[[str], Any] | None, delimiter: str) -> li
 
 def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry) -> Dumped:
     """In binary, unless its elements go in text: then the whole array does."""
-    sizes = list(_sizes(value))
-    leaves = list(_leaves(value, sizes))
+    sizes = list(_sizes(value, element))
+    leaves = list(_leaves(value, sizes, element))
     if not leaves:
         return TEXT, b"{}"
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
     formats = {format for format, data in dumped if data is not None}
     if TEXT in formats and not element.textual:
         if BINARY in formats:
+            dumped = as_text(dumped, element)
+        if any(format == BINARY for format, _ in dumped):
             # To write the others as text too would need their type's rules: a naive datetime is in UTC, say.
             raise ValueError(
                 "some of its elements are str and some are not: give all of them as str, or none"
@@ -148,10 +153,25 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     return BINARY, b"".join(parts)
 
 
-def _sizes(value: Any) -> Iterator[int]:
+def as_text(dumped: list[Dumped], codec: Codec) -> list[Dumped]:
+    """Replace binary forms whose text form the codec knows by that."""
+    return [
+        (TEXT, codec.texts[data])
+        if format == BINARY and data is not None and data in codec.texts
+        else (format, data)
+        for format, data in dumped
+    ]
+
+
+def _is_dimension(value: Any, element: Codec) -> bool:
+    """Whether a value is a list of others, not an element that happens to be one."""
+    return isinstance(value, (list, tuple)) and (element.is_item is None or not element.is_item(value))
+
+
+def _sizes(value: Any, element: Codec) -> Iterator[int]:
     """The size of each dimension, as far as the first elements tell."""
     depth = 0
-    while isinstance(value, (list, tuple)):
+    while _is_dimension(value, element):
         depth += 1
         if depth > _MAX_DIMENSIONS:  # it may be without end
             raise ValueError(f"PostgreSQL's arrays have at most {_MAX_DIMENSIONS} dimensions")
@@ -159,19 +179,19 @@ def _sizes(value: Any) -> Iterator[int]:
         value = value[0] if value else None
 
 
-def _leaves(value: Any, sizes: list[int]) -> Iterator[Any]:
+def _leaves(value: Any, sizes: list[int], element: Codec) -> Iterator[Any]:
     if not sizes:
-        if isinstance(value, (list, tuple)):
+        if _is_dimension(value, element):
             raise _ragged()
         yield value
         return
-    if not isinstance(value, (list, tuple)) or len(value) != sizes[0]:
+    if not _is_dimension(value, element) or len(value) != sizes[0]:
         raise _ragged()
     if len(sizes) == 1 and not any(isinstance(item, (list, tuple)) for item in value):
         yield from value
         return
     for item in value:
-        yield from _leaves(item, sizes[1:])
+        yield from _leaves(item, sizes[1:], element)
 
 
 def _ragged() -> ValueError:

@@ -11,11 +11,13 @@ from psqlpy._codecs import (
     bytea,
     datetime,
     float,
+    geometry,
     integer,
     interval,
     json,
     numeric,
     oids,
+    range,
     text,
     uuid,
 )
@@ -25,7 +27,7 @@ from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
 from psqlpy.exceptions import ParameterValueError
 
-_FAMILIES = (boolean, bytea, datetime, float, integer, interval, json, numeric, text, uuid)
+_FAMILIES = (boolean, bytea, datetime, float, geometry, integer, interval, json, numeric, text, uuid)
 _MAX_PLANS = 1000
 _MAX_STYLES = 20
 
@@ -49,6 +51,7 @@ class Registry:
     ) -> None:
         self.parent = parent
         self._codecs: dict[int, Codec] = {}
+        self._made: dict[int, Codec] = {}  # from those of elements and bounds
         self._wrappers: dict[type, Callable[[Any, int], Any]] = {}
         self._result_plans: dict[tuple[Columns, int | None], ResultPlan] = {}
         self._parameter_plans: dict[tuple[int, ...], ParameterPlan] = {}
@@ -61,23 +64,27 @@ class Registry:
     def add(self, codec: Codec) -> None:
         """Use a codec for its type from the next plan on."""
         self._codecs[codec.oid] = codec
-        array_oid = oids.TYPES[codec.oid][1] if codec.oid in oids.TYPES else 0
-        self._codecs.pop(array_oid, None)  # it was made from the codec that is now replaced
+        self._made.clear()
         self._result_plans.clear()
         self._parameter_plans.clear()
 
     def codec(self, oid: int) -> Codec | None:
         """Return the codec for a type, None for a type that we don't know."""
-        codec = self._codecs.get(oid)
+        codec = self._made.get(oid) or self._added(oid)
         if codec is not None:
             return codec
         element_oid = oids.ELEMENTS.get(oid)
-        if element_oid is not None:
+        part_oid = range.PARTS.get(oid) if element_oid is None else element_oid
+        if part_oid is not None:
             # Made here, not in the parent: the elements may be read in another way here.
-            element = self.codec(element_oid) or self._unknown_codec(element_oid)
-            codec = self._codecs[oid] = array.make_codec(oid, element, self)
-            return codec
-        return None if self.parent is None else self.parent.codec(oid)
+            part = self.codec(part_oid) or self._unknown_codec(part_oid)
+            make = range.make_codec if element_oid is None else array.make_codec
+            codec = self._made[oid] = make(oid, part, self)
+        return codec
+
+    def _added(self, oid: int) -> Codec | None:
+        codec = self._codecs.get(oid)
+        return self.parent._added(oid) if codec is None and self.parent is not None else codec
 
     def _unknown_codec(self, oid: int) -> Codec:
         """Make the codec of a type without one: text to read, and to write what the server can parse."""

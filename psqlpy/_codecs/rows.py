@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from struct import error as StructError
 from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
-from psqlpy._codecs.oids import DATE, ELEMENTS, TIMESTAMP, TIMESTAMPTZ
+from psqlpy._codecs.oids import (
+    DATE,
+    DATEMULTIRANGE,
+    DATERANGE,
+    ELEMENTS,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TSMULTIRANGE,
+    TSRANGE,
+    TSTZMULTIRANGE,
+    TSTZRANGE,
+)
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
 from psqlpy.exceptions import DataError
 
 _CHUNK_ROWS = 1024
-_DATED = frozenset((DATE, TIMESTAMP, TIMESTAMPTZ))
+_DATED = frozenset((DATE, TIMESTAMP, TIMESTAMPTZ)) | frozenset(
+    (DATERANGE, DATEMULTIRANGE, TSRANGE, TSMULTIRANGE, TSTZRANGE, TSTZMULTIRANGE)
+)
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
 _ROWS_WORTH_COMPILING = 200
 # What converters raise for values they can't read; anything else is a bug and passes.
-_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError)
+_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError, StructError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
@@ -163,12 +177,12 @@ class ResultPlan:
             elif self.format == TEXT and codec.from_text is not None:
                 yield index, codec.from_text, None
 
-    def _c_column(self, codec: Codec | None) -> tuple[int, int, int]:
+    def _c_column(self, codec: Codec | None) -> tuple[int, int, int, int]:
         if self.format == TEXT:
-            return Kind.TEXT, 0, 0
+            return Kind.TEXT, 0, 0, 0
         if codec is None or codec.kind is None:
-            return Kind.BYTES, 0, 0
-        return codec.kind, codec.element_kind, codec.element_oid
+            return Kind.BYTES, 0, 0, 0
+        return codec.kind, codec.element_kind, codec.element_oid, codec.bound_kind
 
     def _chunk(self, result: PGresult, start: int, stop: int) -> tuple[int, Iterable[tuple[Any, ...]]]:
         """As many rows as one call decodes."""
