@@ -1,7 +1,8 @@
 """point, box, path, line, lseg, circle and polygon: numbers in tuples, and lists of points.
 
-A point is (x, y), a box ((x, y), (x, y)) with the upper right corner first, a line (a, b, c), a circle ((x, y), radius);
-an lseg, a path and a polygon are lists of points, and a closed path is a ClosedPath, so that it is stored again as one.
+A point is (x, y), a box ((x, y), (x, y)) with the upper right corner first, a line (a, b, c), a circle
+((x, y), radius); an lseg, a path and a polygon are lists of points, and a closed path is a ClosedPath, so that
+it is stored again as one.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def _is_item(value: Any) -> bool:
         return False
     first = value[0]
     if isinstance(first, (list, tuple)):
-        return bool(first) and _is_number(first[0])
+        return len(first) == 2 and _is_number(first[0])
     return isinstance(first, Point) or _is_number(first)
 
 

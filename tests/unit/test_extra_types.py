@@ -54,7 +54,8 @@ SCALARS = {
     "SmallInt": "int2", "Integer": "int4", "BigInt": "int8", "Money": "money", "Float32": "float4",
     "Float64": "float8", "Text": "text", "VarChar": "varchar", "JSON": "json", "JSONB": "jsonb",
     "MacAddr6": "macaddr", "MacAddr8": "macaddr8", "CustomType": "", "Point": "point", "Box": "box",
-    "Path": "path", "Line": "line", "LineSegment": "lseg", "Circle": "circle", "Polygon": "polygon", "PgVector": "vector",
+    "Path": "path", "Line": "line", "LineSegment": "lseg", "Circle": "circle", "Polygon": "polygon",
+    "PgVector": "vector",
 }  # fmt: skip
 ARRAYS = {
     "BoolArray": "_bool", "UUIDArray": "_uuid", "VarCharArray": "_varchar", "TextArray": "_text",
