@@ -74,9 +74,9 @@ def _dump(letter: str, value: Any) -> Dumped:
 def _packed(letter: str, value: Sequence[Any]) -> bytes:
     try:
         data = pack(f">{len(value)}{letter}", *value)
-    except StructError:
-        raise TypeError("a vector takes real numbers only") from None
-    except OverflowError:
+    except (StructError, OverflowError):
+        if not all(map(_is_number, value)):
+            raise TypeError("a vector takes real numbers only") from None
         raise ValueError(
             f"a number is out of the range of {'float2' if letter == 'e' else 'float4'}"
         ) from None
@@ -98,8 +98,11 @@ def _dense(name: str, letter: str, convert: Callable[[bytes], list[float]], oid:
 
 
 def _is_item(value: Any) -> bool:
-    kind = type(value[0]) if value else None
-    return hasattr(kind, "__float__") or hasattr(kind, "__index__")
+    return bool(value) and _is_number(value[0])
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
 
 
 # sparsevec: dimensions, indexes and numbers; in text the indexes are counted from 1
@@ -114,13 +117,13 @@ def _convert_sparsevec(data: bytes) -> SparseVector:
 
 
 def _sparsevec_from_text(text: str) -> SparseVector:
-    body, slash, dimensions = text.partition("}/")
-    if not (slash and body.startswith("{") and dimensions.isdecimal()):
+    found = re.fullmatch(r"\{(.*)\}/(\d+)", text, re.ASCII)
+    if found is None:
         raise ValueError("the text isn't a sparsevec")
-    entries = re.findall(r"(\d+):([^,:]+)", body, re.ASCII)
+    entries = [entry.split(":") for entry in found[1].split(",") if found[1]]
     numbers = _rounded("f", [float(number) for _, number in entries])
     indexes = [int(index) - 1 for index, _ in entries]
-    return SparseVector(dict(zip(indexes, numbers, strict=True)), int(dimensions))
+    return SparseVector(dict(zip(indexes, numbers, strict=True)), int(found[2]))
 
 
 def _dump_sparsevec(value: Any) -> Dumped:

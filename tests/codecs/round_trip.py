@@ -14,7 +14,10 @@ from tests.codecs.rig import Rig
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
-AMOUNTS = [pytest.param(50, id="50"), pytest.param(2000, id="2000", marks=pytest.mark.long)]
+AMOUNTS = [
+    pytest.param(50, id="50"),
+    pytest.param(2000, id="2000", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+]
 
 
 def run(strategy: SearchStrategy[Any], amount: int, check: Callable[[Any], None]) -> None:
