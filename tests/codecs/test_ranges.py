@@ -292,7 +292,7 @@ def test_any_text_bounds(rig: Rig, text_range: Registry, amount: int) -> None:
     # Sorted as the collation C does, not as Python: by bytes.
     pairs = st.tuples(WORDS, WORDS).map(lambda pair: sorted(pair, key=str.encode))
     values = st.builds(
-        lambda pair, bounds: Range(*pair, bounds), pairs, st.sampled_from(["[)", "[]", "(]", "()"])
+        lambda pair, bounds: Range(pair[0], pair[1], bounds), pairs, st.sampled_from(["[)", "[]", "(]", "()"])
     )
     run(values, amount, lambda value: check_words(rig, text_range, value))
 
