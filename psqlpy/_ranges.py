@@ -73,6 +73,7 @@ class Range(Generic[T]):
 
     @property
     def isempty(self) -> bool:
+        """Whether there is no value in it."""
         return not self._flags
 
     @property

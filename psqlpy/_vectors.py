@@ -41,6 +41,7 @@ class SparseVector:
 
     @property
     def dimensions(self) -> int:
+        """How many numbers there are, those that are 0 included."""
         return self._dimensions
 
     @property

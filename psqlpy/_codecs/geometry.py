@@ -17,7 +17,7 @@ from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped, packer
 from psqlpy._geometry import Box, Circle, ClosedPath, Line, LineSegment, Path, Point, Polygon
 from psqlpy._pq.result import Kind
-from psqlpy._wrappers import Wrapper
+from psqlpy._wrappers import Wrapper, is_number
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
@@ -114,16 +114,12 @@ def _is_item(value: Any) -> bool:
         return False
     first = value[0]
     if isinstance(first, (list, tuple)):
-        return len(first) == 2 and _is_number(first[0])
-    return isinstance(first, Point) or _is_number(first)
+        return len(first) == 2 and is_number(first[0])
+    return isinstance(first, Point) or is_number(first)
 
 
 def _is_point(value: Any) -> bool:
-    return bool(value) and _is_number(value[0])
-
-
-def _is_number(value: Any) -> bool:
-    return hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
+    return bool(value) and is_number(value[0])
 
 
 def _dumper(wrapper: type[Wrapper], to_bytes: Callable[[Any], bytes]) -> Callable[[Any], Dumped]:

@@ -78,12 +78,13 @@ def make_range_codec(oid: int, name: str, bound: Codec, registry: Registry) -> C
 
 
 def make_multirange_codec(oid: int, name: str, range_codec: Codec, registry: Registry) -> Codec:
-    """Make the codec of the multiranges of a range type, whose codec is make_range_codec's."""
-    convert, from_text = range_codec.convert, range_codec.from_text
-    assert convert is not None and from_text is not None
+    """Make the codec of the multiranges of a range type."""
+    # Of C's parts of a range make_range_codec's knows what to make; one that replaced it doesn't.
+    convert = range_codec.convert if range_codec.kind == Kind.RANGE else None
+    range_from_text: Callable[[str], Any] = range_codec.from_text or str
 
-    def convert_multirange(parts: tuple[Any, ...]) -> Multirange[Any]:
-        return make_multirange(tuple(map(convert, parts)))
+    def multirange_from_text(text: str) -> Multirange[Any]:
+        return make_multirange(tuple(map(range_from_text, split_multirange(text))))
 
     def dump_multirange(value: Any) -> Dumped:
         if not isinstance(value, (Multirange, list, tuple)):
@@ -94,9 +95,9 @@ def make_multirange_codec(oid: int, name: str, range_codec: Codec, registry: Reg
     return Codec(
         oid,
         name,
-        kind=None if range_codec.kind is None else Kind.MULTIRANGE,
-        convert=convert_multirange,
-        from_text=lambda text: make_multirange(tuple(map(from_text, split_multirange(text)))),
+        kind=None if convert is None else Kind.MULTIRANGE,
+        convert=None if convert is None else lambda parts: make_multirange(tuple(map(convert, parts))),
+        from_text=multirange_from_text,
         dump=dump_multirange,
         element_kind=range_codec.element_kind,
         is_item=lambda value: bool(value) and isinstance(value[0], Range),
@@ -139,6 +140,7 @@ def _converter(convert: Callable[[Any], Any] | None) -> Callable[[tuple[int, Any
 
 _BOUND = r'("(?:[^"\\]|\\.|"")*"|(?:[^"\\()\[\],]|\\.)*)'
 _RANGE = rf"(?:(empty)|([\[(]){_BOUND},{_BOUND}([\])]))"
+_MULTIRANGE_PART = rf"({_RANGE})(?:,(?=[\[(])|(?=}}\Z))"
 
 
 @cache
@@ -173,7 +175,7 @@ def split_multirange(text: str) -> Iterator[str]:
     if text[:1] + text[end:] != "{}":
         raise ValueError("the text isn't a multirange")
     while at < end:
-        found = _matcher(rf"({_RANGE})(?:,(?=[\[(])|(?=}}\Z))").match(text, at)
+        found = _matcher(_MULTIRANGE_PART).match(text, at)
         if found is None:
             raise ValueError("the text isn't a multirange")
         yield found[1]

@@ -18,6 +18,7 @@ from typing import Any
 from psqlpy._codecs.codec import BINARY, Codec, Dumped
 from psqlpy._pq.result import Kind
 from psqlpy._vectors import SparseVector
+from psqlpy._wrappers import is_number
 
 _MALFORMED = "the value isn't in the type's binary format"
 
@@ -75,7 +76,7 @@ def _packed(letter: str, value: Sequence[Any]) -> bytes:
     try:
         data = pack(f">{len(value)}{letter}", *value)
     except (StructError, OverflowError):
-        if not all(map(_is_number, value)):
+        if not all(map(is_number, value)):
             raise TypeError("a vector takes real numbers only") from None
         raise ValueError(
             f"a number is out of the range of {'float2' if letter == 'e' else 'float4'}"
@@ -98,11 +99,7 @@ def _dense(name: str, letter: str, convert: Callable[[bytes], list[float]], oid:
 
 
 def _is_item(value: Any) -> bool:
-    return bool(value) and _is_number(value[0])
-
-
-def _is_number(value: Any) -> bool:
-    return hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
+    return bool(value) and is_number(value[0])
 
 
 # sparsevec: dimensions, indexes and numbers; in text the indexes are counted from 1

@@ -226,9 +226,10 @@ def test_a_range_codec_that_was_added_holds_in_children(rig: Rig) -> None:
     codec = default_registry.codec(oids.INT4RANGE)
     assert codec is not None
     registry.add(Codec(oids.INT4RANGE, "int4range", from_text=str.title, dump=codec.dump))
-    assert rig.fetch("SELECT int4range '[1,2)', 'empty'::int4range", registry=Registry(registry)) == [
-        ("[1,2)", "Empty")
-    ]
+    query = "SELECT int4range '[1,2)', 'empty'::int4range, ARRAY[int4range 'empty'], int4multirange '{[1,2)}'"
+    found = rig.fetch(query, registry=Registry(registry))[0]
+    assert found[:3] == ("[1,2)", "Empty", ["Empty"])
+    assert list(found[3]) == ["[1,2)"]
 
 
 AWKWARD = [
@@ -421,3 +422,12 @@ def test_multiranges_compare_as_on_the_server(rig: Rig, amount: int) -> None:
 
     several = st.lists(ranges(SMALL), max_size=4)
     run(st.tuples(several, several, SMALL, ranges(SMALL)), amount, check)
+
+
+def test_large_multiranges(rig: Rig) -> None:
+    """Over 64 kB, which is the size of what C decodes with its neighbours."""
+    parts = [Range(number, number + 1) for number in range(0, 60_000, 3)]
+    value = Multirange(parts)
+    for format in (0, 1):
+        found = rig.fetch("SELECT $1::int4multirange, $2::int4range[]", [value, parts], format=format)
+        assert found == [(value, parts)]

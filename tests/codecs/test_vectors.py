@@ -110,6 +110,12 @@ class FakeArray:
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __float__(self) -> float:
+        raise TypeError("only arrays of one number can be converted to Python's numbers")
+
     def tolist(self) -> Any:
         return self.value
 
@@ -133,6 +139,7 @@ ACCEPTED: list[tuple[str, Any, str]] = [
     ("sparsevec", PgVector([0, 1]), "{2:1}/2"),
     ("vector[]", [[1, 2], None, PgVector([3]), (4,)], '{"[1,2]",NULL,[3],[4]}'),
     ("vector[]", FakeArray([[1, 2], [3, 4]]), '{"[1,2]","[3,4]"}'),
+    ("vector[]", [FakeArray([1, 2]), FakeArray([3])], '{"[1,2]",[3]}'),
     ("sparsevec[]", [SparseVector({0: 1}, 2), [0, 3]], '{"{1:1}/2","{2:3}/2"}'),
 ]
 
