@@ -67,6 +67,12 @@ def real(wrapper: type[Wrapper], value: Any) -> float:
     raise wrong_type(wrapper, "real numbers", value)
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a single real number. NumPy's arrays have `__float__` too."""
+    kind = type(value)
+    return (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not hasattr(kind, "__len__")
+
+
 class _BoundedInteger(Wrapper):
     __slots__ = ()
     _bits: ClassVar[int]

@@ -47,6 +47,8 @@ class Types:
 
     uuid_as_object: uuid is read as uuid.UUID instead of str.
     json_loads, json_dumps: instead of the json module's; `json_dumps` may return bytes.
+    money_digits: money is read as Decimal with so many digits after the point, as lc_monetary has them, instead of int.
+    out_of_range_dates: what becomes of dates and times that Python hasn't: "raise", "clamp" or "text".
 
     Types are named as in `pg_type`, with a schema (`"shop.mood"`) or in any (`"mood"`), or given by oid. Whatever holds
     for a type holds for arrays, ranges and domains of it and within composite types too. It must be complete when the
@@ -61,10 +63,17 @@ class Types:
         uuid_as_object: bool | None = None,
         json_loads: Callable[[str], Any] | None = None,
         json_dumps: Callable[[Any], str | bytes] | None = None,
+        money_digits: int | None = None,
+        out_of_range_dates: str | None = None,
     ) -> None:
         self._in_use = False
         self._registry = Registry(
-            default_registry, uuid_as_object=uuid_as_object, json_loads=json_loads, json_dumps=json_dumps
+            default_registry,
+            uuid_as_object=uuid_as_object,
+            json_loads=json_loads,
+            json_dumps=json_dumps,
+            money_digits=money_digits,
+            out_of_range_dates=out_of_range_dates,
         )
 
     def codec(

@@ -58,6 +58,7 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
         element_oid=element.oid,
         dated=element.dated,
         to_text=to_text,
+        bound_kind=element.element_kind,
     )
 
 
@@ -151,6 +152,11 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     for _, data in dumped:
         parts += (_NULL,) if data is None else (_pack_int(len(data)), data)
     return BINARY, b"".join(parts)
+
+
+def as_text(dumped: list[Dumped], codec: Codec) -> list[Dumped]:
+    """Replace binary forms by their text forms; raises ValueError where only the server knows those."""
+    return [(TEXT, None if item[1] is None else text_of(codec, item).encode()) for item in dumped]
 
 
 def _is_dimension(value: Any, element: Codec) -> bool:

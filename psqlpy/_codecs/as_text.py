@@ -31,6 +31,8 @@ def text_of(codec: Codec, dumped: Dumped) -> str:
     assert data is not None
     if format != BINARY or codec.textual:
         return data.decode()
+    if data in codec.texts:
+        return codec.texts[data].decode()
     to_text = renderer(codec)
     if to_text is None:
         raise ValueError(

@@ -201,7 +201,7 @@ def fields_decoder(
     columns = [
         (Kind.BYTES, 0, 0)
         if codec is None
-        else (codec.kind or Kind.VOID, codec.element_kind, codec.element_oid)
+        else (codec.kind or Kind.VOID, codec.element_kind, codec.element_oid, codec.bound_kind)
         for codec in codecs
     ]
     converts = [

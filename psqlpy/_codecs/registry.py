@@ -13,6 +13,7 @@ from psqlpy._codecs import (
     bytea,
     datetime,
     float,
+    geometry,
     integer,
     interval,
     json,
@@ -20,6 +21,7 @@ from psqlpy._codecs import (
     network,
     numeric,
     oids,
+    range,
     record,
     search,
     system,
@@ -35,7 +37,8 @@ from psqlpy._codecs.rows import ResultPlan
 from psqlpy.exceptions import ParameterValueError
 
 _FAMILIES = (
-    bits, boolean, bytea, datetime, float, integer, interval, json, money, network, numeric, search, system, text, uuid
+    bits, boolean, bytea, datetime, float, geometry, integer, interval, json, money, network, numeric, search, system,
+    text, uuid
 )  # fmt: skip
 _MAX_PLANS = 1000
 _MAX_STYLES = 20
@@ -117,6 +120,9 @@ class Registry:
         element_oid = oids.ELEMENTS.get(oid)
         if element_oid is not None:
             return array.make_codec(oid, self.codec_or_unknown(element_oid), self)
+        part_oid = range.PARTS.get(oid)
+        if part_oid is not None:
+            return range.make_codec(oid, self.codec_or_unknown(part_oid), self)
         if oid == oids.RECORD:
             return record.make_codec(self)
         info = self._info(oid)

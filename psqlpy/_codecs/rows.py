@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from struct import error as StructError
 from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
@@ -13,7 +14,7 @@ _CHUNK_ROWS = 1024
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
 _ROWS_WORTH_COMPILING = 200
 # What converters raise for values they can't read; anything else is a bug and passes.
-_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError)
+_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError, StructError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
@@ -161,12 +162,12 @@ class ResultPlan:
             elif self.format == TEXT and codec.from_text is not None:
                 yield index, codec.from_text, None
 
-    def _c_column(self, codec: Codec | None) -> tuple[int, int, int]:
+    def _c_column(self, codec: Codec | None) -> tuple[int, int, int, int]:
         if self.format == TEXT:
-            return Kind.TEXT, 0, 0
+            return Kind.TEXT, 0, 0, 0
         if codec is None or codec.kind is None:
-            return Kind.BYTES, 0, 0
-        return codec.kind, codec.element_kind, codec.element_oid
+            return Kind.BYTES, 0, 0, 0
+        return codec.kind, codec.element_kind, codec.element_oid, codec.bound_kind
 
     def _chunk(self, result: PGresult, start: int, stop: int) -> tuple[int, Iterable[tuple[Any, ...]]]:
         """As many rows as one call decodes."""

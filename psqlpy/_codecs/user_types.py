@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from psqlpy._codecs import array, composite, domain, enum, hstore
+from psqlpy._codecs import array, composite, domain, enum, hstore, range, vector
 from psqlpy._codecs.codec import Codec
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Codec for an oid by the name of a base type.
 EXTENSION_CODECS: dict[str, Callable[[int], Codec]] = {
     **hstore.EXTENSION_CODECS,
+    **vector.EXTENSION_CODECS,
 }
 
 #: What makes the codec of a type of its own from what the catalog says.
@@ -37,6 +38,12 @@ def make_codec(info: TypeInfo, registry: Registry) -> Codec | None:
         return enum.make_codec(info.oid, info.name)
     if info.kind == "d":
         return domain.make_codec(info, registry.codec_or_unknown(info.base))
+    if info.kind == "r":
+        bound = registry.codec_or_unknown(info.subtype)
+        return range.make_range_codec(info.oid, info.name, bound, registry)
+    if info.kind == "m":
+        ranges = registry.codec_or_unknown(info.range)
+        return range.make_multirange_codec(info.oid, info.name, ranges, registry)
     extension = EXTENSION_CODECS.get(info.name) if info.kind == "b" else None
     if extension is None:
         return None

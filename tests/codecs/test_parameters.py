@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import struct
 from collections import OrderedDict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Context, Decimal, localcontext
@@ -181,7 +182,7 @@ ACCEPTED = [
     ("jsonpath[]", ["$.a"], '{"$.\\"a\\""}'),
     ("inet[]", [ipaddress.ip_address("10.0.0.1"), None], "{10.0.0.1,NULL}"),
     ("point", CustomType(bytes.fromhex("3ff00000000000004000000000000000")), "(1,2)"),
-    ("point", bytes.fromhex("3ff00000000000004000000000000000"), "(1,2)"),
+    ("txid_snapshot", struct.pack(">iqq", 0, 1, 2), "1:2:"),
     ("box[]", ["(1,2),(3,4)", "(5,6),(7,8)"], "{(3,4),(1,2);(7,8),(5,6)}"),
     ("int4", Color.NOTHING, None),
 ]

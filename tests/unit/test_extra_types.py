@@ -24,6 +24,7 @@ from psqlpy.extra_types import (
     BoolArray,
     Box,
     Circle,
+    ClosedPath,
     CustomType,
     Float32,
     Float32Array,
@@ -43,6 +44,7 @@ from psqlpy.extra_types import (
     Path,
     PgVector,
     Point,
+    Polygon,
     SmallInt,
     Text,
     TextArray,
@@ -56,7 +58,8 @@ SCALARS = {
     "SmallInt": "int2", "Integer": "int4", "BigInt": "int8", "Money": "money", "Float32": "float4",
     "Float64": "float8", "Text": "text", "VarChar": "varchar", "JSON": "json", "JSONB": "jsonb",
     "MacAddr6": "macaddr", "MacAddr8": "macaddr8", "CustomType": "", "Point": "point", "Box": "box",
-    "Path": "path", "Line": "line", "LineSegment": "lseg", "Circle": "circle", "PgVector": "vector",
+    "Path": "path", "Line": "line", "LineSegment": "lseg", "Circle": "circle", "Polygon": "polygon",
+    "PgVector": "vector",
 }  # fmt: skip
 ARRAYS = {
     "BoolArray": "_bool", "UUIDArray": "_uuid", "VarCharArray": "_varchar", "TextArray": "_text",
@@ -67,7 +70,16 @@ ARRAYS = {
     "NumericArray": "_numeric", "PointArray": "_point", "BoxArray": "_box", "PathArray": "_path",
     "LineArray": "_line", "LsegArray": "_lseg", "CircleArray": "_circle", "IntervalArray": "_interval",
 }  # fmt: skip
-ALIASES = set(SCALARS) - {"SmallInt", "Integer", "BigInt", "Money", "Float32", "Float64", "PgVector"}
+ALIASES = set(SCALARS) - {
+    "SmallInt",
+    "Integer",
+    "BigInt",
+    "Money",
+    "Float32",
+    "Float64",
+    "PgVector",
+    "Polygon",
+}
 
 
 @pytest.mark.parametrize(("name", "type_name"), [*SCALARS.items(), *ARRAYS.items()])
@@ -80,7 +92,8 @@ def test_names_and_types(name: str, type_name: str) -> None:
 
 def test_nothing_else_is_exported() -> None:
     old = {f"Py{name}" for name in ALIASES}
-    assert set(extra_types.__all__) == {*SCALARS, *ARRAYS, *old}
+    values = {"ClosedPath", "Multirange", "Range", "SparseVector"}
+    assert set(extra_types.__all__) == {*SCALARS, *ARRAYS, *old, *values}
     assert len(ARRAYS) == 27
 
 
@@ -199,6 +212,7 @@ def test_custom_type() -> None:
         (Box, ([(1.7, 2.8), (9, 9)], (1.7, 2.8, 9, 9), ((1.7, 2.8), [9, 9])), ((1.7, 2.8), (9.0, 9.0))),
         (Path, ([(3.5, 3), (9, 9), (8, 8)], [3.5, 3, 9, 9, 8, 8]), ((3.5, 3.0), (9.0, 9.0), (8.0, 8.0))),
         (Path, ([1, 2],), ((1.0, 2.0),)),
+        (Polygon, ([(3.5, 3), (9, 9)], [3.5, 3, 9, 9], [Point([3.5, 3]), (9, 9)]), ((3.5, 3.0), (9.0, 9.0))),
         (Line, ([1, -2, 3],), (1.0, -2.0, 3.0)),
         (LineSegment, ([(5.6, 3.1), (4, 5)], [5.6, 3.1, 4, 5]), ((5.6, 3.1), (4.0, 5.0))),
         (Circle, ([5, 1.8, 10], [(5, 1.8), 10]), ((5.0, 1.8), 10.0)),
@@ -209,7 +223,7 @@ def test_geometry(wrapper: type[Any], values: tuple[Any, ...], expected: object)
         assert wrapper(value).value == expected
 
 
-@pytest.mark.parametrize("wrapper", [Point, Box, Path, Line, LineSegment, Circle])
+@pytest.mark.parametrize("wrapper", [Point, Box, Path, Polygon, Line, LineSegment, Circle])
 def test_geometry_refuses(wrapper: type[Any]) -> None:
     for value, error in (
         ([], ValueError),
@@ -241,6 +255,11 @@ def test_closed_paths() -> None:
     assert Path([1, 2], closed=True) != Path([1, 2])
     assert Path([1, 2], closed=True) == Path([(1, 2)], closed=True)
     assert Path([1, 2]) != "x"
+    assert Path(ClosedPath([(1, 2)])).closed is True
+    assert ClosedPath([(1.0, 2.0)]) == [(1.0, 2.0)]
+    assert repr(ClosedPath([(1.0, 2.0)])) == "ClosedPath([(1.0, 2.0)])"
+    for other in (copy.deepcopy(ClosedPath([(1, 2)])), pickle.loads(pickle.dumps(ClosedPath([(1, 2)])))):
+        assert type(other) is ClosedPath and other == [(1, 2)]
     assert repr(Path([1, 2], closed=True)) == "Path(((1.0, 2.0),), closed=True)"
 
 
