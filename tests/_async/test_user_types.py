@@ -19,6 +19,7 @@ from psqlpy._codecs import catalog
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.type_lookup import TypeLookup
+from psqlpy.extra_types import Multirange, Range
 from psqlpy.types import Types
 from tests._async.usable import ensure_usable
 from tests.concurrency import AsyncGroup
@@ -475,3 +476,31 @@ async def test_types_are_complete_when_a_pool_is_made(dsn: str) -> None:
             types.enum("mood", Mood)
     with pytest.raises(exceptions.ConnectionPoolConfigurationError, match="must be a psqlpy.types.Types"):
         ConnectionPool(dsn, types={"mood": Mood})  # type: ignore[arg-type]
+
+
+# What other families make of them
+
+
+@PREPARED
+async def test_ranges_of_user_types(conn: Connection, schema: str, prepared: bool) -> None:
+    await conn.execute_batch(
+        f"CREATE TYPE {schema}.moods AS RANGE (subtype = {schema}.mood, multirange_type_name = {schema}.many_moods);"
+        f"CREATE TYPE {schema}.period AS (during daterange, price numeric, parts int4multirange)"
+    )
+    query = f"SELECT $1::{schema}.moods a, $2::{schema}.many_moods b, $3::{schema}.moods[] c, $4::{schema}.period d"
+    one = Range("happy", 'it\'s "sad"', "[]")
+    period = {
+        "during": Range(date(2020, 1, 1), None),
+        "price": Decimal(1),
+        "parts": Multirange([Range(1, 2), Range(5, None)]),
+    }
+    found = await conn.fetch_row(query, [one, Multirange([one]), [one, None], period], prepared)
+    assert found.result() == {"a": one, "b": Multirange([one]), "c": [one, None], "d": period}
+    in_text = await conn.fetch_row(f"{query}, NULL::pg_node_tree", [one, Multirange([]), [], period], prepared)
+    assert in_text.result()["d"] == period
+
+
+async def test_a_policy_for_dates_holds_in_composite_types(dsn: str, schema: str) -> None:
+    async with ConnectionPool(dsn, types=Types(out_of_range_dates="clamp")) as pool:
+        query = f"SELECT ROW('', 1, 'infinity', 0)::{schema}.address"
+        assert (await pool.fetch_val(query))["since"] == date.max
