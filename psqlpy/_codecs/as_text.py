@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from struct import Struct
-from uuid import UUID
+from struct import Struct, unpack
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped
@@ -106,6 +105,32 @@ def _interval_text(data: bytes) -> str:
     return f"{months:+} mons {days:+} days {microseconds:+} microseconds"
 
 
+def _points(data: bytes) -> str:
+    """Any number of points."""
+    numbers = [float_literal(number) for number in unpack(f">{len(data) // 8}d", data)]
+    return ",".join(f"({x},{y})" for x, y in zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _path(data: bytes) -> str:
+    return f"({_points(data[5:])})" if data[0] else f"[{_points(data[5:])}]"
+
+
+def _line(data: bytes) -> str:
+    return f"{{{','.join(map(float_literal, unpack('>3d', data)))}}}"
+
+
+def _circle(data: bytes) -> str:
+    [radius] = _float8(data[16:])
+    return f"<{_points(data[:16])},{float_literal(radius)}>"
+
+
+def _inet(data: bytes) -> str:
+    """Family, bits of the mask, whether it is cidr, length, address (src/backend/utils/adt/network.c, network_send)."""
+    from ipaddress import ip_address
+
+    return f"{ip_address(data[4:])}/{data[1]}"
+
+
 _RENDERERS: dict[int, Callable[[bytes], str]] = {
     oids.BOOL: lambda data: "t" if data == b"\1" else "f",
     oids.BYTEA: lambda data: f"\\x{data.hex()}",
@@ -125,5 +150,14 @@ _RENDERERS: dict[int, Callable[[bytes], str]] = {
     oids.TIMESTAMP: _timestamp,
     oids.TIMESTAMPTZ: _timestamptz,
     oids.INTERVAL: _interval_text,
-    oids.UUID: lambda data: str(UUID(bytes=data)),
+    oids.POINT: _points,
+    oids.LSEG: lambda data: f"[{_points(data)}]",
+    oids.BOX: _points,
+    oids.PATH: _path,
+    oids.POLYGON: lambda data: f"({_points(data[4:])})",
+    oids.LINE: _line,
+    oids.CIRCLE: _circle,
+    oids.INET: _inet,
+    oids.CIDR: _inet,
+    oids.UUID: lambda data: data.hex(),
 }

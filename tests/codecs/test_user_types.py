@@ -145,6 +145,16 @@ EXTREMES = [
     (oids.CHAR, "char", b"a", "a"),
     (oids.XID8, "xid8", pack(">Q", 2**64 - 1), str(2**64 - 1)),
     (oids.FLOAT4, "float4", pack(">f", 1.1), "1.1"),
+    (oids.POINT, "point", pack(">2d", 1.5, -2), "(1.5,-2)"),
+    (oids.LSEG, "lseg", pack(">4d", 1, 2, 3, 4), "[(1,2),(3,4)]"),
+    (oids.BOX, "box", pack(">4d", 3, 4, 1, 2), "(3,4),(1,2)"),
+    (oids.PATH, "path", pack(">Bi4d", 0, 2, 1, 2, 3, 4), "[(1,2),(3,4)]"),
+    (oids.PATH, "path", pack(">Bi4d", 1, 2, 1, 2, 3, 4), "((1,2),(3,4))"),
+    (oids.POLYGON, "polygon", pack(">i4d", 2, 1, 2, 3, 4), "((1,2),(3,4))"),
+    (oids.LINE, "line", pack(">3d", 1, 2, 3), "{1,2,3}"),
+    (oids.CIRCLE, "circle", pack(">3d", 1, 2, 3), "<(1,2),3>"),
+    (oids.INET, "inet", bytes((2, 24, 0, 4, 10, 0, 0, 1)), "10.0.0.1/24"),
+    (oids.CIDR, "cidr", bytes((3, 64, 1, 16, 0x20, 1)) + bytes(14), "2001::/64"),
     (oids.INTERVAL, "interval", pack(">qii", -1, 2, -3), "-3 mons +2 days -00:00:00.000001"),
 ]
 
