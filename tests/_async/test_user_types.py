@@ -496,7 +496,9 @@ async def test_ranges_of_user_types(conn: Connection, schema: str, prepared: boo
     }
     found = await conn.fetch_row(query, [one, Multirange([one]), [one, None], period], prepared)
     assert found.result() == {"a": one, "b": Multirange([one]), "c": [one, None], "d": period}
-    in_text = await conn.fetch_row(f"{query}, NULL::pg_node_tree", [one, Multirange([]), [], period], prepared)
+    in_text = await conn.fetch_row(
+        f"{query}, NULL::pg_node_tree", [one, Multirange([]), [], period], prepared
+    )
     assert in_text.result()["d"] == period
 
 
