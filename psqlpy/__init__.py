@@ -1,6 +1,6 @@
 """psqlpy: a PostgreSQL driver on libpq, for asyncio and trio; its synchronous mirror is psqlpy.sync."""
 
-from psqlpy import exceptions
+from psqlpy import exceptions, types
 from psqlpy._async.builder import ConnectionPoolBuilder
 from psqlpy._async.connection import Connection
 from psqlpy._async.cursor import Cursor
@@ -61,4 +61,5 @@ __all__ = [
     "connect",
     "connect_pool",
     "exceptions",
+    "types",
 ]

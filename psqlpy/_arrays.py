@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psqlpy._wrappers import Array, BigInt, Integer, Money, SmallInt
+from psqlpy._wrappers import Array, BigInt, Float32, Float64, Integer, MacAddr6, MacAddr8, Money, SmallInt
 
 
 class BoolArray(Array):
@@ -62,6 +62,7 @@ class Float32Array(Array):
 
     __slots__ = ()
     _psqlpy_type = "_float4"
+    _element = Float32
 
 
 class Float64Array(Array):
@@ -69,6 +70,7 @@ class Float64Array(Array):
 
     __slots__ = ()
     _psqlpy_type = "_float8"
+    _element = Float64
 
 
 class MoneyArray(Array):
@@ -133,6 +135,7 @@ class MacAddr6Array(Array):
 
     __slots__ = ()
     _psqlpy_type = "_macaddr"
+    _element = MacAddr6
 
 
 class MacAddr8Array(Array):
@@ -140,6 +143,7 @@ class MacAddr8Array(Array):
 
     __slots__ = ()
     _psqlpy_type = "_macaddr8"
+    _element = MacAddr8
 
 
 class NumericArray(Array):

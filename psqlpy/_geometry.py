@@ -21,7 +21,9 @@ def _flat(wrapper: type[Wrapper], value: Any, depth: int = 2) -> list[float]:
         raise wrong_type(wrapper, "a sequence of numbers or of (x, y) pairs", value)
     numbers: list[float] = []
     for item in value:
-        if depth > 1 and isinstance(item, Iterable) and not isinstance(item, str | bytes):
+        if isinstance(item, Point):
+            numbers += item.value
+        elif depth > 1 and isinstance(item, Iterable) and not isinstance(item, str | bytes):
             numbers += _flat(wrapper, item, depth - 1)
         elif isinstance(value, set | frozenset):
             raise ParameterTypeError(
@@ -37,6 +39,14 @@ def _exactly(wrapper: type[Wrapper], count: int, value: Any) -> list[float]:
     if len(numbers) != count:
         raise ParameterValueError(f"{wrapper.__name__} takes {count} numbers, not {len(numbers)}")
     return numbers
+
+
+def _points(wrapper: type[Wrapper], numbers: list[float]) -> tuple[tuple[float, float], ...]:
+    if not numbers or len(numbers) % 2:
+        raise ParameterValueError(
+            f"{wrapper.__name__} takes one or more pairs of numbers, not {len(numbers)} numbers"
+        )
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 class Point(Wrapper):
@@ -60,18 +70,28 @@ class Box(Wrapper):
         self._psqlpy_value = ((x1, y1), (x2, y2))
 
 
+class ClosedPath(list[tuple[float, float]]):
+    """The points of a closed path, as results have them. A path that is open comes, and is taken, as a plain list.
+
+    It equals any list of the same points.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"ClosedPath({super().__repr__()})"
+
+
 class Path(Wrapper):
-    """A path: one point or more. Open, unless `closed` is true."""
+    """A path: one point or more. Open, unless `closed` is true or the points are a ClosedPath."""
 
     __slots__ = ("closed",)
     _psqlpy_type = "path"
 
     def __init__(self, value: Numbers, *, closed: bool = False) -> None:
         numbers = _flat(type(self), value)
-        if not numbers or len(numbers) % 2:
-            raise ParameterValueError(f"Path takes one or more pairs of numbers, not {len(numbers)} numbers")
-        self._psqlpy_value = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-        self.closed = bool(closed)
+        self._psqlpy_value = _points(type(self), numbers)
+        self.closed = bool(closed) or isinstance(value, ClosedPath)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Path):
@@ -83,6 +103,16 @@ class Path(Wrapper):
 
     def __repr__(self) -> str:
         return f"Path({self._psqlpy_value!r}{', closed=True' if self.closed else ''})"
+
+
+class Polygon(Wrapper):
+    """A polygon: one point or more, each a corner."""
+
+    __slots__ = ()
+    _psqlpy_type = "polygon"
+
+    def __init__(self, value: Numbers) -> None:
+        self._psqlpy_value = _points(type(self), _flat(type(self), value))
 
 
 class Line(Wrapper):
@@ -120,3 +150,7 @@ class Circle(Wrapper):
         if radius < 0:
             raise ParameterValueError(f"Circle takes a radius of 0 or more, not {radius!r}")
         self._psqlpy_value = ((x, y), radius)
+
+
+# As of the wrappers.
+ClosedPath.__module__ = "psqlpy.extra_types"

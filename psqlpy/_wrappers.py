@@ -67,6 +67,12 @@ def real(wrapper: type[Wrapper], value: Any) -> float:
     raise wrong_type(wrapper, "real numbers", value)
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a single real number. NumPy's arrays have `__float__` too."""
+    kind = type(value)
+    return (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not hasattr(kind, "__len__")
+
+
 class _BoundedInteger(Wrapper):
     __slots__ = ()
     _bits: ClassVar[int]
@@ -259,20 +265,20 @@ class Array(Wrapper):
     """A sequence for an array of one type; nested lists or tuples for more dimensions, None for NULL."""
 
     __slots__ = ()
-    # What the range of integers is checked with.
-    _element: ClassVar[type[_BoundedInteger] | None] = None
+    # What elements are checked with, where not every value of their Python type is one.
+    _element: ClassVar[type[Wrapper] | None] = None
 
     def __init__(self, inner: Sequence[Any]) -> None:
         if isinstance(inner, str | bytes | bytearray | memoryview) or not isinstance(inner, Sequence):
             raise wrong_type(type(self), "a list or tuple", inner)
         if self._element is not None:
-            _check_integers(self._element, inner)
+            _check_elements(self._element, inner)
         self._psqlpy_value = list(inner)
 
 
-def _check_integers(element: type[_BoundedInteger], values: Sequence[Any]) -> None:
+def _check_elements(element: Any, values: Sequence[Any]) -> None:
     for value in values:
         if isinstance(value, list | tuple):
-            _check_integers(element, value)
-        elif value is not None and not isinstance(value, Wrapper):
-            element._checked(value)
+            _check_elements(element, value)
+        elif value is not None and not isinstance(value, CustomType):
+            element(value.value if isinstance(value, Wrapper) else value)

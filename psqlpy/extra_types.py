@@ -50,7 +50,9 @@ from psqlpy._compat import (
     PyText,
     PyVarChar,
 )
-from psqlpy._geometry import Box, Circle, Line, LineSegment, Path, Point
+from psqlpy._geometry import Box, Circle, ClosedPath, Line, LineSegment, Path, Point, Polygon
+from psqlpy._ranges import Multirange, Range
+from psqlpy._vectors import SparseVector
 from psqlpy._wrappers import (
     JSON,
     JSONB,
@@ -70,13 +72,13 @@ from psqlpy._wrappers import (
 
 # fmt: off
 __all__ = [
-    "JSON", "JSONB", "BigInt", "BoolArray", "Box", "BoxArray", "Circle", "CircleArray", "CustomType",
+    "JSON", "JSONB", "BigInt", "BoolArray", "Box", "BoxArray", "Circle", "CircleArray", "ClosedPath", "CustomType",
     "DateArray", "DateTimeArray", "DateTimeTZArray", "Float32", "Float32Array", "Float64", "Float64Array",
     "Int16Array", "Int32Array", "Int64Array", "Integer", "IntervalArray", "IpAddressArray", "JSONArray",
     "JSONBArray", "Line", "LineArray", "LineSegment", "LsegArray", "MacAddr6", "MacAddr6Array", "MacAddr8",
-    "MacAddr8Array", "Money", "MoneyArray", "NumericArray", "Path", "PathArray", "PgVector", "Point",
-    "PointArray", "PyBox", "PyCircle", "PyCustomType", "PyJSON", "PyJSONB", "PyLine", "PyLineSegment",
-    "PyMacAddr6", "PyMacAddr8", "PyPath", "PyPoint", "PyText", "PyVarChar", "SmallInt", "Text", "TextArray",
-    "TimeArray", "UUIDArray", "VarChar", "VarCharArray",
+    "MacAddr8Array", "Money", "MoneyArray", "Multirange", "NumericArray", "Path", "PathArray", "PgVector", "Point",
+    "PointArray", "Polygon", "PyBox", "PyCircle", "PyCustomType", "PyJSON", "PyJSONB", "PyLine", "PyLineSegment",
+    "PyMacAddr6", "PyMacAddr8", "PyPath", "PyPoint", "PyText", "PyVarChar", "Range", "SmallInt", "SparseVector",
+    "Text", "TextArray", "TimeArray", "UUIDArray", "VarChar", "VarCharArray",
 ]
 # fmt: on

@@ -1,6 +1,6 @@
 """The synchronous mirror of psqlpy: the same names and results, without an event loop."""
 
-from psqlpy import exceptions
+from psqlpy import exceptions, types
 from psqlpy._column import Column
 from psqlpy._config import (
     ConnRecyclingMethod,
@@ -59,6 +59,7 @@ __all__ = [
     "connect",
     "connect_pool",
     "exceptions",
+    "types",
 ]
 
 

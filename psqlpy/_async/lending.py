@@ -59,7 +59,8 @@ class Lending:
     ) -> None:
         self._config = config
         self._hooks = hooks
-        self._registry = registry
+        # The pool's own: what its sessions learn goes with it.
+        self._registry = Registry(registry)
         self._acquire_timeout = acquire_timeout
         self._policy: Policy[AsyncLink] = Policy(config.max_size)
         self._lock = Lock()
@@ -208,7 +209,8 @@ class Lending:
             if deadline is None or monotonic() < deadline:
                 raise
             raise _too_late(str(error)) from error
-        link = self._hooks.make_link(Session(pgconn, self._registry))
+        database = (pgconn.host, pgconn.hostaddr, pgconn.port, pgconn.db)
+        link = self._hooks.make_link(Session(pgconn, self._registry.for_database(database)))
         await link.move_here()
         self._prepare(link)
         return link

@@ -17,7 +17,6 @@ from psqlpy._async.notifying import Notifying
 from psqlpy._async.observing import Observing
 from psqlpy._async.transacting import Transacting
 from psqlpy._checks import check_pool_size
-from psqlpy._codecs.registry import default_registry
 from psqlpy._config import (
     ConnRecyclingMethod,
     LoadBalanceHosts,
@@ -29,6 +28,7 @@ from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import async_sleep, monotonic
 from psqlpy._status import ConnectionPoolStatus
+from psqlpy.types import Types, registry_of
 
 if TYPE_CHECKING:
     from psqlpy._notice import Notice
@@ -43,8 +43,8 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits. `password` may also be a function; it and the functions that
-    the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
+    while all are in use. Both are in seconds; None waits. `types` says how types are read and written. `password` may
+    also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     """
 
     __slots__ = ("__weakref__", "descriptions", "timeout")
@@ -80,6 +80,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         *,
         timeout: float | None = None,
         acquire_timeout: float | None = None,
+        types: Types | None = None,
         setup: Callable[[Connection], Any] | None = None,
         reset: Callable[[Connection], Any] | None = None,
         on_notice: Callable[[Notice], object] | None = None,
@@ -117,7 +118,8 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         )
         self.timeout = check_timeout("timeout", timeout)
         forget_last_error()
-        super().__init__(config, default_registry, check_timeout("acquire_timeout", acquire_timeout), hooks)
+        acquire = check_timeout("acquire_timeout", acquire_timeout)
+        super().__init__(config, registry_of(types), acquire, hooks)
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 

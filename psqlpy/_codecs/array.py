@@ -11,6 +11,7 @@ from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+from psqlpy._codecs.as_text import text_of
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack
 from psqlpy._codecs.plan import dump
 from psqlpy._codecs.text import dump_text
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _MAX_DIMENSIONS = 6  # PostgreSQL's MAXDIM
 
 _pack_int = Struct(">i").pack
+_unpack_int = Struct(">i").unpack_from
 _pack_header = Struct(">iiI").pack  # dimensions, 1 if there are NULLs, element type
 _pack_dimension = Struct(">ii").pack  # size, lower bound
 _NULL = _pack_int(-1)
@@ -36,7 +38,12 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
     def dump_array(value: Any) -> Dumped:
         if not isinstance(value, (list, tuple)):
             raise TypeError
+        if not _is_dimension(value, element):
+            raise ValueError(f"it is a single {element.name}: put it into a list")
         return _dump(value, element, registry)
+
+    def to_text(data: bytes) -> str:
+        return _binary_as_text(data, element)
 
     fast = None if element.pack_item is None else _flat_packer(element.pack_item, element.oid)
     return Codec(
@@ -49,6 +56,9 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
         fast=fast,
         element_kind=element.kind or 0,
         element_oid=element.oid,
+        dated=element.dated,
+        to_text=to_text,
+        bound_kind=element.element_kind,
     )
 
 
@@ -127,20 +137,16 @@ def parse(text: str, convert: Callable[[str], Any] | None, delimiter: str) -> li
 
 
 def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry) -> Dumped:
-    """In binary, unless its elements go in text: then the whole array does."""
-    sizes = list(_sizes(value))
-    leaves = list(_leaves(value, sizes))
+    """In binary, unless some element goes in text: then the whole array does."""
+    sizes = list(_sizes(value, element))
+    leaves = list(_leaves(value, sizes, element))
     if not leaves:
         return TEXT, b"{}"
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
     formats = {format for format, data in dumped if data is not None}
     if TEXT in formats and not element.textual:
-        if BINARY in formats:
-            # To write the others as text too would need their type's rules: a naive datetime is in UTC, say.
-            raise ValueError(
-                "some of its elements are str and some are not: give all of them as str, or none"
-            )
-        return TEXT, _array_literal(dumped, sizes, element.delimiter)
+        texts = [None if item[1] is None else text_of(element, item) for item in dumped]
+        return TEXT, _array_literal(texts, sizes, element.delimiter).encode()
     has_nulls = any(data is None for _, data in dumped)
     parts = [_pack_header(len(sizes), has_nulls, element.oid), *(_pack_dimension(size, 1) for size in sizes)]
     for _, data in dumped:
@@ -148,10 +154,20 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     return BINARY, b"".join(parts)
 
 
-def _sizes(value: Any) -> Iterator[int]:
+def as_text(dumped: list[Dumped], codec: Codec) -> list[Dumped]:
+    """Replace binary forms by their text forms; raises ValueError where only the server knows those."""
+    return [(TEXT, None if item[1] is None else text_of(codec, item).encode()) for item in dumped]
+
+
+def _is_dimension(value: Any, element: Codec) -> bool:
+    """Whether a value is a list of others, not an element that happens to be one."""
+    return isinstance(value, (list, tuple)) and (element.is_item is None or not element.is_item(value))
+
+
+def _sizes(value: Any, element: Codec) -> Iterator[int]:
     """The size of each dimension, as far as the first elements tell."""
     depth = 0
-    while isinstance(value, (list, tuple)):
+    while _is_dimension(value, element):
         depth += 1
         if depth > _MAX_DIMENSIONS:  # it may be without end
             raise ValueError(f"PostgreSQL's arrays have at most {_MAX_DIMENSIONS} dimensions")
@@ -159,19 +175,19 @@ def _sizes(value: Any) -> Iterator[int]:
         value = value[0] if value else None
 
 
-def _leaves(value: Any, sizes: list[int]) -> Iterator[Any]:
+def _leaves(value: Any, sizes: list[int], element: Codec) -> Iterator[Any]:
     if not sizes:
-        if isinstance(value, (list, tuple)):
+        if _is_dimension(value, element):
             raise _ragged()
         yield value
         return
-    if not isinstance(value, (list, tuple)) or len(value) != sizes[0]:
+    if not _is_dimension(value, element) or len(value) != sizes[0]:
         raise _ragged()
     if len(sizes) == 1 and not any(isinstance(item, (list, tuple)) for item in value):
         yield from value
         return
     for item in value:
-        yield from _leaves(item, sizes[1:])
+        yield from _leaves(item, sizes[1:], element)
 
 
 def _ragged() -> ValueError:
@@ -180,12 +196,27 @@ def _ragged() -> ValueError:
     )
 
 
-def _array_literal(dumped: list[Dumped], sizes: list[int], delimiter: str) -> bytes:
-    items = ["NULL" if data is None else _quoted(data.decode()) for _, data in dumped]
+def _array_literal(texts: list[str | None], sizes: list[int], delimiter: str) -> str:
+    items = ["NULL" if text is None else _quoted(text) for text in texts]
     for size in reversed(sizes):
         groups = (items[start : start + size] for start in range(0, len(items), size))
         items = ["{" + delimiter.join(group) + "}" for group in groups]
-    return items[0].encode()
+    return items[0]
+
+
+def _binary_as_text(data: bytes, element: Codec) -> str:
+    """An array that was dumped in binary, in text after all: see as_text.py."""
+    [depth] = _unpack_int(data)
+    sizes = [_unpack_int(data, 12 + 8 * index)[0] for index in range(depth)]
+    texts: list[str | None] = []
+    at = 12 + 8 * depth
+    while at < len(data):
+        [length] = _unpack_int(data, at)
+        at += 4
+        item = None if length < 0 else data[at : at + length]
+        texts.append(None if item is None else text_of(element, (BINARY, item)))
+        at += max(length, 0)
+    return _array_literal(texts, sizes, element.delimiter)
 
 
 def _quoted(text: str) -> str:

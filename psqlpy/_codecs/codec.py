@@ -5,7 +5,8 @@ What is known about a particular type is in its family's file; which codec a sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import partial
 from struct import Struct
 from typing import Any
@@ -37,12 +38,20 @@ class Codec:
     pack_item: the same for one element of an array: its int32 length and its bytes in binary.
     textual: text and binary format are the same bytes.
     delimiter: between the elements of an array in text.
-    element_kind, element_oid: of an array type.
+    is_item: whether a list or tuple is a value of this type, and not one more dimension of an array of them;
+        None if none is.
+    texts: the text form of some values' binary form, where it depends on nothing else.
+    element_kind, element_oid: of an array type; element_kind also of a range's bounds.
+    bound_kind: of an array of ranges.
+    dated: in text it can't be read without the session's DateStyle.
+    to_text: makes text of what `dump` made in binary; for types that as_text.py doesn't know.
     """
 
     __slots__ = (
+        "bound_kind",
         "convert",
         "convert_column",
+        "dated",
         "delimiter",
         "dump",
         "dumps_str",
@@ -50,11 +59,14 @@ class Codec:
         "element_oid",
         "fast",
         "from_text",
+        "is_item",
         "kind",
         "name",
         "oid",
         "pack_item",
+        "texts",
         "textual",
+        "to_text",
     )
 
     def __init__(
@@ -72,8 +84,13 @@ class Codec:
         textual: bool = False,
         element_kind: int = 0,
         element_oid: int = 0,
+        bound_kind: int = 0,
         delimiter: str = ",",
         dumps_str: bool = False,
+        is_item: Callable[[Any], bool] | None = None,
+        texts: Mapping[bytes, bytes] | None = None,
+        dated: bool = False,
+        to_text: Callable[[bytes], str] | None = None,
     ) -> None:
         self.oid = oid
         self.name = name
@@ -88,7 +105,19 @@ class Codec:
         self.textual = textual
         self.element_kind = element_kind
         self.element_oid = element_oid
+        self.bound_kind = bound_kind
         self.delimiter = delimiter
+        self.is_item = is_item
+        self.texts = texts or {}
+        self.dated = dated
+        self.to_text = to_text
+
+    def renamed(self, oid: int, name: str) -> Codec:
+        """The same for another type."""
+        codec = copy(self)
+        codec.oid = oid
+        codec.name = name
+        return codec
 
 
 class Raw:

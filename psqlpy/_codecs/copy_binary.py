@@ -90,8 +90,8 @@ def _array(codec: Codec, value: list[Any] | tuple[Any, ...], registry: Registry)
     if element is None:
         raise NoBinary(codec.name)
     try:
-        sizes = list(array._sizes(value))
-        leaves = list(array._leaves(value, sizes))
+        sizes = list(array._sizes(value, element))
+        leaves = list(array._leaves(value, sizes, element))
     except ValueError as error:
         raise Unfit(value, str(error), wrong_type=False) from None
     if not leaves:

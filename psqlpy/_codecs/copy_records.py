@@ -165,7 +165,7 @@ def _codec(oid: int, kind: str, registry: Registry) -> Codec:
     codec = registry.codec(oid)
     if codec is None and kind == "e":
         return Codec(oid, "enum", kind=Kind.TEXT, dump=dump_text, textual=True)
-    return codec or registry._unknown_codec(oid)
+    return codec or registry.codec_or_unknown(oid)
 
 
 def _column(codec: Codec, item: Callable[[Any], bytes]) -> PackColumn:

@@ -70,12 +70,11 @@ def _binary_as_text(codec: Codec, value: Any) -> str:
 
 def _array(element: Codec, value: list[Any] | tuple[Any, ...], registry: Registry) -> str:
     try:
-        sizes = list(array._sizes(value))
-        leaves = list(array._leaves(value, sizes))
+        sizes = list(array._sizes(value, element))
+        leaves = list(array._leaves(value, sizes, element))
     except ValueError as error:
         raise Unfit(value, str(error), wrong_type=False) from None
     if not leaves:
         return "{}"
     texts = [None if leaf is None else to_text(element, leaf, registry) for leaf in leaves]
-    dumped = [(TEXT, None if text is None else text.encode()) for text in texts]
-    return array._array_literal(dumped, sizes, element.delimiter).decode()
+    return array._array_literal(texts, sizes, element.delimiter)

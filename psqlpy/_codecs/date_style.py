@@ -7,12 +7,21 @@ Which style it is, whether 01/02 is in January or in February, and which offset 
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
+from psqlpy._codecs.beyond import CYCLE, DAY
 from psqlpy._codecs.codec import Codec
-from psqlpy._codecs.datetime import OUT_OF_RANGE, dump_date, dump_timestamp, not_finite
+from psqlpy._codecs.datetime import (
+    Reader,
+    clock_number,
+    date_number,
+    day_number,
+    dump_date,
+    dump_timestamp,
+    timestamp_number,
+)
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
@@ -21,6 +30,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _SEPARATORS = {"SQL": "/", "German": r"\.", "Postgres": "-"}
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?"
 _ZONE = r" (?P<zone>\S+)"
+_INFINITE = ("infinity", "-infinity")
+_MICROSECOND = timedelta(microseconds=1)
 _OFFSET = re.compile(r"([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?", re.ASCII)
 
 
@@ -43,44 +54,45 @@ def register(registry: Registry, date_style: str, time_zone: str) -> None:
     else:
         moment = f"{day} {_TIME}"
     zone = _zone(time_zone)
+    reader = Reader(registry.out_of_range_dates)
 
-    def read_date(text: str) -> date:
-        return _read(day, text).date()
+    def read_date(text: str) -> Any:
+        return reader.date(date_number(text) if text in _INFINITE else day_number(_fields(day, text)))
 
-    def read_timestamp(text: str) -> datetime:
-        return _read(moment, text)
+    def read_timestamp(text: str) -> Any:
+        return reader.timestamp(
+            timestamp_number(text) if text in _INFINITE else _local(_fields(moment, text))
+        )
 
-    def read_timestamptz(text: str) -> datetime:
-        return _read(moment + _ZONE, text, zone)
+    def read_timestamptz(text: str) -> Any:
+        if text in _INFINITE:
+            return reader.timestamptz(timestamp_number(text))
+        fields = _fields(moment + _ZONE, text)
+        local = _local(fields)
+        return reader.timestamptz(local - _offset(fields["zone"], local, zone) // _MICROSECOND)
 
-    registry.add(Codec(oids.DATE, "date", from_text=read_date, dump=dump_date))
-    registry.add(Codec(oids.TIMESTAMP, "timestamp", from_text=read_timestamp, dump=dump_timestamp))
-    registry.add(Codec(oids.TIMESTAMPTZ, "timestamptz", from_text=read_timestamptz, dump=dump_timestamp))
+    registry.add(Codec(oids.DATE, "date", from_text=read_date, dump=dump_date, dated=True))
+    registry.add(
+        Codec(oids.TIMESTAMP, "timestamp", from_text=read_timestamp, dump=dump_timestamp, dated=True)
+    )
+    registry.add(
+        Codec(oids.TIMESTAMPTZ, "timestamptz", from_text=read_timestamptz, dump=dump_timestamp, dated=True)
+    )
 
 
-def _read(pattern: str, text: str, zone: tzinfo | None = None) -> datetime:
+def _fields(pattern: str, text: str) -> dict[str, str]:
     found = re.fullmatch(f"{pattern}(?P<era> BC)?", text, re.ASCII)
     if found is None:
-        raise not_finite(text) or ValueError(
-            "the text isn't in the session's DateStyle: set DateStyle to ISO"
-        )
-    part = found.groupdict("0")
-    month = _MONTHS.index(part["month"]) + 1 if part["month"] in _MONTHS else int(part["month"])
-    hour, minute, second = (int(part.get(name, 0)) for name in ("hour", "minute", "second"))
-    fraction = int(part.get("fraction", "0").ljust(6, "0"))
-    try:
-        if found["era"]:
-            raise ValueError
-        local = datetime(int(part["year"]), month, int(part["day"]), hour, minute, second, fraction)
-    except (ValueError, OverflowError):
-        raise ValueError(OUT_OF_RANGE) from None
-    if "zone" not in part:
-        return local
-    offset = _offset(part["zone"], local, zone)
-    try:
-        return (local - offset).replace(tzinfo=timezone.utc)
-    except OverflowError:
-        raise ValueError(OUT_OF_RANGE) from None
+        raise ValueError("the text isn't in the session's DateStyle: set DateStyle to ISO")
+    fields = found.groupdict("")
+    if fields["month"] in _MONTHS:
+        fields["month"] = str(_MONTHS.index(fields["month"]) + 1)
+    return fields
+
+
+def _local(fields: dict[str, str]) -> int:
+    """Microseconds since 2000-01-01 on the clocks of the session's zone."""
+    return day_number(fields) * DAY + clock_number(fields)
 
 
 def _zone(name: str) -> tzinfo | None:
@@ -92,7 +104,7 @@ def _zone(name: str) -> tzinfo | None:
         return None
 
 
-def _offset(abbreviation: str, local: datetime, zone: tzinfo | None) -> timedelta:
+def _offset(abbreviation: str, microseconds: int, zone: tzinfo | None) -> timedelta:
     if abbreviation in ("UTC", "GMT"):
         return timedelta()
     numeric = _OFFSET.fullmatch(abbreviation)
@@ -100,6 +112,12 @@ def _offset(abbreviation: str, local: datetime, zone: tzinfo | None) -> timedelt
         sign, hours, minutes, seconds = numeric.groups("0")
         offset = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds))
         return -offset if sign == "-" else offset
+    try:
+        local = datetime(2000, 1, 1) + timedelta(microseconds=microseconds)
+    except OverflowError:
+        # Nobody had time zones BC; from some day on they have the same rules for ever, as the calendar has.
+        later = microseconds % CYCLE + 5 * CYCLE
+        local = datetime.min if microseconds < 0 else datetime(2000, 1, 1) + timedelta(microseconds=later)
     # In the hour that comes twice the abbreviation tells which one it is.
     moments = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
     offsets = {moment.utcoffset() for moment in moments if zone and moment.tzname() == abbreviation}

@@ -1,4 +1,4 @@
-"""int2, int4, int8, oid, xid, cid, xid8, and money as the int of its smallest unit."""
+"""int2, int4, int8, oid, xid, cid and xid8."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ _TYPES = (
     (oids.OID, Kind.UINT4, "I", 0, 2**32 - 1),
     (oids.XID, Kind.UINT4, "I", 0, 2**32 - 1),
     (oids.CID, Kind.UINT4, "I", 0, 2**32 - 1),
-    (oids.MONEY, Kind.INT8, "q", -(2**63), 2**63 - 1),
 )
 
 
-def _dumper(letter: str, low: int, high: int) -> Callable[[Any], Dumped]:
+def dumper(letter: str, low: int, high: int) -> Callable[[Any], Dumped]:
     pack = Struct(">" + letter).pack
 
     def dump(value: Any) -> Dumped:
@@ -39,12 +38,6 @@ def _dumper(letter: str, low: int, high: int) -> Callable[[Any], Dumped]:
     return dump
 
 
-def money_from_text(text: str) -> int:
-    """Every digit counts, whatever the locale puts between and around them: money is an int8 without a point."""
-    digits = "".join(filter("0123456789".__contains__, text))
-    return -int(digits) if "-" in text or "(" in text else int(digits)
-
-
 def _dump_xid8(value: Any) -> Dumped:
     # PostgreSQL 13 and newer have xid8_recv, but an int has no other form either.
     if not isinstance(value, int):
@@ -56,14 +49,13 @@ def _dump_xid8(value: Any) -> Dumped:
 
 def register(registry: Registry) -> None:
     for oid, kind, letter, low, high in _TYPES:
-        from_text = money_from_text if oid == oids.MONEY else int
-        dump = _dumper(letter, low, high)
+        dump = dumper(letter, low, high)
         registry.add(
             Codec(
                 oid,
                 oids.TYPES[oid][0],
                 kind=kind,
-                from_text=from_text,
+                from_text=int,
                 dump=dump,
                 fast=packer(letter),
                 pack_item=item_packer(letter),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import cache
 from itertools import starmap
@@ -11,6 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
+from psqlpy._codecs.beyond import beyond, interval_text
 from psqlpy._codecs.codec import BINARY, Codec, Dumped
 from psqlpy._codecs.literal import timedelta_fields
 from psqlpy._pq.result import Kind
@@ -18,7 +19,9 @@ from psqlpy._pq.result import Kind
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
 
-_fields_bytes = Struct(">qii").pack  # microseconds, days, months
+_body = Struct(">qii")  # microseconds, days, months
+_INFINITE = (2**63 - 1, 2**31 - 1, 2**31 - 1)
+_MINUS_INFINITE = (-(2**63), -(2**31), -(2**31))
 
 
 def _convert(fields: tuple[int, int, int]) -> timedelta:
@@ -60,9 +63,10 @@ def _pattern(style: str) -> re.Pattern[str]:
     return re.compile(_STYLES[style], re.ASCII)
 
 
-def from_text(text: str) -> timedelta:
+def _fields(text: str) -> tuple[int, int, int]:
+    """Microseconds, days and months, as the binary format has them."""
     if text in ("infinity", "-infinity"):
-        raise ValueError("Python has no infinite value of this type: cast the column to text to read it")
+        return _INFINITE if text == "infinity" else _MINUS_INFINITE
     match = next(filter(None, (_pattern(style).fullmatch(text) for style in _STYLES)), None)
     if match is None:
         raise ValueError("the text isn't in any IntervalStyle of PostgreSQL's")
@@ -76,35 +80,54 @@ def from_text(text: str) -> timedelta:
 
     months = signed(number("year") * 12 + number("month"), part.get("year_sign"))
     day_sign = part.get("day_sign")
+    days = signed(number("day"), day_sign)
     second = number("second") * 1_000_000 + int((part["fraction"] or "").ljust(6, "0"))
     clock = 60_000_000 * (60 * number("hour") + number("minute")) + signed(second, part.get("second_sign"))
-    try:
-        found = timedelta(
-            days=months * 30 + signed(number("day"), day_sign),
-            # In sql_standard one sign at the beginning is everything's.
-            microseconds=signed(clock, part.get("clock_sign") or day_sign),
-        )
-        return -found if part.get("ago") else found
-    except OverflowError:
-        raise ValueError("the value is out of Python's range: cast the column to text to read it") from None
+    # In sql_standard one sign at the beginning is everything's.
+    clock = signed(clock, part.get("clock_sign") or day_sign)
+    return (-clock, -days, -months) if part.get("ago") else (clock, days, months)
+
+
+def _reader(policy: str) -> Callable[[tuple[int, int, int]], Any]:
+    def read(fields: tuple[int, int, int]) -> Any:
+        microseconds, days, months = fields
+        # Infinite ones, which PostgreSQL has since 17, are far out of range as well.
+        try:
+            return timedelta(days=months * 30 + days, microseconds=microseconds)
+        except OverflowError:
+            infinite = {_INFINITE: "infinity", _MINUS_INFINITE: "-infinity"}.get(fields)
+            text = infinite or interval_text(microseconds, days, months)
+            is_negative = months * 30 + days < 0
+            return beyond(policy, text, timedelta.min if is_negative else timedelta.max)
+
+    return read
 
 
 def _dump(value: Any) -> Dumped:
     if not isinstance(value, timedelta):
         raise TypeError
     days, microseconds = timedelta_fields(value)
-    return BINARY, _fields_bytes(microseconds, days, 0)
+    return BINARY, _body.pack(microseconds, days, 0)
 
 
-def register(registry: Registry) -> None:
+def register(registry: Registry, policy: str = "raise") -> None:
+    """Let C make what timedelta takes, which is fast, or see the bytes where a policy has to look at them."""
+    read = _reader(policy)
+    is_strict = policy == "raise"
+
+    def convert_bytes(data: bytes) -> Any:
+        if len(data) != _body.size:
+            raise ValueError("the value isn't in the type's binary format")
+        return read(_body.unpack(data))
+
     registry.add(
         Codec(
             oids.INTERVAL,
             "interval",
-            kind=Kind.INTERVAL,
-            convert=_convert,
-            convert_column=_convert_column,
-            from_text=from_text,
+            kind=Kind.INTERVAL if is_strict else Kind.BYTES,
+            convert=_convert if is_strict else convert_bytes,
+            convert_column=_convert_column if is_strict else None,
+            from_text=lambda text: read(_fields(text)),
             dump=_dump,
         )
     )

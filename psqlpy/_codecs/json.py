@@ -1,4 +1,4 @@
-"""json and jsonb, through the json module or what the registry is given instead."""
+"""json and jsonb, through the json module or what the registry is given instead, and jsonpath as str."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def _dumper(dumps: Dumps | None) -> Callable[[Any], Dumped]:
     return dump
 
 
+def _dump_path(value: Any) -> Dumped:
+    raise TypeError("a str in PostgreSQL's notation is needed")  # which goes as it is
+
+
 def register(registry: Registry, loads: Loads | None = None, dumps: Dumps | None = None) -> None:
     convert, dump = loads or json_loads, _dumper(dumps)
     for oid, name, kind in ((oids.JSON, "json", Kind.TEXT), (oids.JSONB, "jsonb", Kind.JSONB)):
         registry.add(Codec(oid, name, kind=kind, convert=convert, from_text=convert, dump=dump))
+    # A version and the text, as in jsonb.
+    registry.add(Codec(oids.JSONPATH, "jsonpath", kind=Kind.JSONB, dump=_dump_path))

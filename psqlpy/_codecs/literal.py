@@ -23,7 +23,7 @@ def literal(value: object) -> str:
     if isinstance(value, Decimal):
         return decimal_literal(value)
     if isinstance(value, datetime):
-        return f"{date.isoformat(value)} {_time_of_day(value)}{_offset(value.utcoffset())}"
+        return f"{date.isoformat(value)} {_time_of_day(value)}{offset_literal(value.utcoffset())}"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, time):
@@ -70,7 +70,7 @@ def time_literal(value: time) -> str:
         raise ValueError(
             "its tzinfo has no offset without a date and would be lost: use value.replace(tzinfo=None)"
         )
-    return _time_of_day(value) + _offset(offset)
+    return _time_of_day(value) + offset_literal(offset)
 
 
 def _time_of_day(value: time | datetime) -> str:
@@ -78,7 +78,7 @@ def _time_of_day(value: time | datetime) -> str:
     return text + f".{value.microsecond:06}".rstrip("0") if value.microsecond else text
 
 
-def _offset(offset: timedelta | None) -> str:
+def offset_literal(offset: timedelta | None) -> str:
     if offset is None:
         return ""
     seconds = offset.days * _DAY_SECONDS + offset.seconds

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from psqlpy._codecs import (
     array,
+    beyond,
+    bits,
     boolean,
     bytea,
     datetime,
     float,
+    geometry,
     integer,
     interval,
     json,
+    money,
+    network,
     numeric,
     oids,
+    range,
+    record,
+    search,
+    system,
     text,
+    user_types,
     uuid,
 )
 from psqlpy._codecs import date_style as _date_style
+from psqlpy._codecs.catalog import FIRST_USER_OID, Catalog, TypeInfo, catalog_of
 from psqlpy._codecs.codec import Codec, pack_text
 from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
 from psqlpy.exceptions import ParameterValueError
 
-_FAMILIES = (boolean, bytea, datetime, float, integer, interval, json, numeric, text, uuid)
+_FAMILIES = (
+    bits, boolean, bytea, datetime, float, geometry, integer, interval, json, money, network, numeric, search, system,
+    text, uuid
+)  # fmt: skip
 _MAX_PLANS = 1000
 _MAX_STYLES = 20
 
@@ -37,6 +51,8 @@ class Registry:
 
     uuid_as_object: uuid values become uuid.UUID instead of str.
     json_loads, json_dumps: used instead of the json module's.
+    money_digits: money becomes Decimal with so many digits after the point, which lc_monetary has too, instead of int.
+    out_of_range_dates: what becomes of infinite and BC dates and the like, see psqlpy/_codecs/beyond.py.
     """
 
     def __init__(
@@ -45,10 +61,18 @@ class Registry:
         *,
         uuid_as_object: bool | None = None,
         json_loads: Callable[[str], Any] | None = None,
-        json_dumps: Callable[[Any], str] | None = None,
+        json_dumps: Callable[[Any], str | bytes] | None = None,
+        money_digits: int | None = None,
+        out_of_range_dates: str | None = None,
     ) -> None:
         self.parent = parent
+        # The types of the one database that this is for, if it is.
+        self.catalog: Catalog | None = None if parent is None else parent.catalog
         self._codecs: dict[int, Codec] = {}
+        # Made here from other codecs: of arrays, and of what the catalog knows.
+        self._made: dict[int, Codec] = {}
+        self._makers: dict[int | tuple[str | None, str], user_types.Maker] = {}
+        self._databases: dict[tuple[str, ...], Registry] = {}
         self._wrappers: dict[type, Callable[[Any, int], Any]] = {}
         self._result_plans: dict[tuple[Columns, int | None], ResultPlan] = {}
         self._parameter_plans: dict[tuple[int, ...], ParameterPlan] = {}
@@ -57,36 +81,124 @@ class Registry:
             uuid.register(self, uuid_as_object)
         if json_loads is not None or json_dumps is not None:
             json.register(self, json_loads, json_dumps)
+        if money_digits is not None:
+            money.register(self, money_digits)
+        self.out_of_range_dates: str = "raise" if parent is None else parent.out_of_range_dates
+        if out_of_range_dates is not None:
+            self.out_of_range_dates = beyond.check_policy(out_of_range_dates)
+            datetime.register(self, out_of_range_dates)
+            interval.register(self, out_of_range_dates)
 
     def add(self, codec: Codec) -> None:
         """Use a codec for its type from the next plan on."""
         self._codecs[codec.oid] = codec
-        array_oid = oids.TYPES[codec.oid][1] if codec.oid in oids.TYPES else 0
-        self._codecs.pop(array_oid, None)  # it was made from the codec that is now replaced
+        self._made.clear()  # some may have been made from the codec that is now replaced
         self._result_plans.clear()
         self._parameter_plans.clear()
 
     def codec(self, oid: int) -> Codec | None:
         """Return the codec for a type, None for a type that we don't know."""
-        codec = self._codecs.get(oid)
+        codec = self._made.get(oid) or self._added(oid)
         if codec is not None:
             return codec
+        # Made here, not in the parent: what it is made of may be read in another way here.
+        codec = self._make(oid)
+        if codec is not None:
+            self._made[oid] = codec
+        return codec
+
+    def _added(self, oid: int) -> Codec | None:
+        registry: Registry | None = self
+        while registry is not None:
+            codec = registry._codecs.get(oid)
+            if codec is not None:
+                return codec
+            registry = registry.parent
+        return None
+
+    def _make(self, oid: int) -> Codec | None:
         element_oid = oids.ELEMENTS.get(oid)
         if element_oid is not None:
-            # Made here, not in the parent: the elements may be read in another way here.
-            element = self.codec(element_oid) or self._unknown_codec(element_oid)
-            codec = self._codecs[oid] = array.make_codec(oid, element, self)
-            return codec
-        return None if self.parent is None else self.parent.codec(oid)
+            return array.make_codec(oid, self.codec_or_unknown(element_oid), self)
+        part_oid = range.PARTS.get(oid)
+        if part_oid is not None:
+            return range.make_codec(oid, self.codec_or_unknown(part_oid), self)
+        if oid == oids.RECORD:
+            return record.make_codec(self)
+        info = self._info(oid)
+        return None if info is None else user_types.make_codec(info, self)
 
-    def _unknown_codec(self, oid: int) -> Codec:
-        """Make the codec of a type without one: text to read, and to write what the server can parse."""
+    def codec_or_unknown(self, oid: int) -> Codec:
+        """Return the codec for a type, of one that we don't know: text to read, to write what the server can parse."""
+        codec = self.codec(oid)
+        if codec is not None:
+            return codec
         name, _, delimiter = oids.TYPES.get(oid, (f"oid {oid}", 0, ","))
+        info = self._info(oid)
+        if info is not None:
+            name, delimiter = info.name, info.delimiter
         return Codec(oid, name, dump=array.unknown_dumper(self), fast=pack_text, delimiter=delimiter)
+
+    # Types that PostgreSQL wasn't born with
+
+    def for_database(self, database: tuple[str, ...]) -> Registry:
+        """Return the child for the sessions of one database, whose types it learns."""
+        child = self._databases.get(database)
+        if child is None:
+            child = Registry(self)
+            child.catalog = catalog_of(database)
+            child = self._databases.setdefault(database, child)
+        return child
+
+    def _info(self, oid: int) -> TypeInfo | None:
+        return None if self.catalog is None else self.catalog.types.get(oid)
+
+    def unknown(self, types: Iterable[int]) -> list[int]:
+        """Return which of these types the server has to be asked about."""
+        wanted = sorted({oid for oid in types if oid >= FIRST_USER_OID})
+        catalog = self.catalog
+        if not wanted or catalog is None:
+            return []
+        return [
+            oid
+            for oid in wanted
+            if oid not in catalog.types and oid not in catalog.unknowable and self._added(oid) is None
+        ]
+
+    def learn(self, types: Iterable[TypeInfo]) -> None:
+        """Take what the server has answered."""
+        if self.catalog is not None:
+            self.catalog.types.update((info.oid, info) for info in types)
+
+    def give_up(self, types: Iterable[int]) -> None:
+        """Ask about these types no more: the server won't tell."""
+        if self.catalog is not None:
+            self.catalog.unknowable.update(types)
+
+    def forget(self, oid: int) -> None:
+        """Ask about a type again, which has changed."""
+        if self.catalog is not None:
+            self.catalog.types.pop(oid, None)
+        self._made.clear()
+        self._result_plans.clear()
+        self._parameter_plans.clear()
+        self._styled.clear()
+
+    def add_maker(self, key: int | tuple[str | None, str], make: user_types.Maker) -> None:
+        """Have a type's codec made by `make`: of the type with an oid, or a name in a schema or, None, in any."""
+        self._makers[key] = make
+
+    def maker(self, oid: int, schema: str, name: str) -> user_types.Maker | None:
+        """Return what was added for a type, the nearest first."""
+        for key in (oid, (schema, name), (None, name)):
+            make = self._makers.get(key)
+            if make is not None:
+                return make
+        return None if self.parent is None else self.parent.maker(oid, schema, name)
 
     def type_name(self, oid: int) -> str:
         """Name a type for display: `int4`, `text[]`, `oid 12345`."""
-        return (self.codec(oid) or self._unknown_codec(oid)).name
+        return self.codec_or_unknown(oid).name
 
     def add_wrapper(self, cls: type, unwrap: Callable[[Any, int], Any]) -> None:
         """Take values of a class, and of its subclasses, as parameters.
@@ -115,13 +227,16 @@ class Registry:
         if plan is None:
             if len(self._result_plans) >= _MAX_PLANS:
                 self._result_plans.clear()
-            plan = self._result_plans[key] = ResultPlan(
+            types = tuple(column[1] for column in columns)
+            plan = ResultPlan(
                 tuple(column[0] for column in columns),
-                tuple(column[1] for column in columns),
-                tuple(self.type_name(column[1]) for column in columns),
-                [self.codec(column[1]) for column in columns],
+                types,
+                tuple(map(self.type_name, types)),
+                list(map(self.codec, types)),
                 table_format,
             )
+            if not self.unknown(types):
+                self._result_plans[key] = plan
         return plan
 
     def in_style(self, date_style: str, time_zone: str) -> Registry:
@@ -145,8 +260,9 @@ class Registry:
                 )
             if len(self._parameter_plans) >= _MAX_PLANS:
                 self._parameter_plans.clear()
-            codecs = [self.codec(oid) or self._unknown_codec(oid) for oid in types]
-            plan = self._parameter_plans[types] = ParameterPlan(types, codecs, self)
+            plan = ParameterPlan(types, [self.codec_or_unknown(oid) for oid in types], self)
+            if not self.unknown(types):
+                self._parameter_plans[types] = plan
         return plan
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from struct import error as StructError
 from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
-from psqlpy._codecs.oids import DATE, ELEMENTS, TIMESTAMP, TIMESTAMPTZ
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
-from psqlpy.exceptions import DataError
+from psqlpy.exceptions import DataError, RustToPyValueMappingError
 
 _CHUNK_ROWS = 1024
-_DATED = frozenset((DATE, TIMESTAMP, TIMESTAMPTZ))
 # Compiling the function that makes a dict costs as much as making 200 dicts without it.
 _ROWS_WORTH_COMPILING = 200
 # What converters raise for values they can't read; anything else is a bug and passes.
-_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError)
+_CONVERSION_ERRORS = (ValueError, ArithmeticError, LookupError, RecursionError, StructError)
 
 Convert = Callable[[Any], Any]
 ConvertColumn = Callable[[Iterable[Any]], Iterable[Any]]
@@ -24,7 +23,7 @@ Mapped = tuple[int, Convert, ConvertColumn | None]
 MakeDict = Callable[..., dict[str, Any]]
 MakeDicts = Callable[[Iterable[tuple[Any, ...]]], list[dict[str, Any]]]
 
-_REASONS = {
+REASONS = {
     Cell.MALFORMED: "the value isn't in the type's binary format",
     Cell.NOT_UTF8: "the text isn't UTF-8: set client_encoding to UTF8, or read convert_to(column, 'SQL_ASCII')",
     Cell.OUT_OF_RANGE: "the value is out of Python's range: cast the column to text to read it",
@@ -66,7 +65,7 @@ class ResultPlan:
             format = BINARY if has_binary else TEXT
         self.format = format
         # In text, where what they mean depends on the session's settings.
-        self.has_dates = format == TEXT and any(ELEMENTS.get(oid, oid) in _DATED for oid in oids)
+        self.has_dates = format == TEXT and any(codec is not None and codec.dated for codec in codecs)
         self.names = names
         self.oids = oids
         self.type_names = type_names
@@ -143,7 +142,7 @@ class ResultPlan:
             raise IndexError(f"no row {row} or no column {column} in the result")
         reason, value = self._decoder.cell(result, row, column)
         if reason != Cell.DECODED:
-            raise self._error(row, column, _REASONS[reason])
+            raise self._error(row, column, REASONS[reason])
         if value is None:
             return None
         for mapped, convert, _ in self._mapped:
@@ -163,12 +162,12 @@ class ResultPlan:
             elif self.format == TEXT and codec.from_text is not None:
                 yield index, codec.from_text, None
 
-    def _c_column(self, codec: Codec | None) -> tuple[int, int, int]:
+    def _c_column(self, codec: Codec | None) -> tuple[int, int, int, int]:
         if self.format == TEXT:
-            return Kind.TEXT, 0, 0
+            return Kind.TEXT, 0, 0, 0
         if codec is None or codec.kind is None:
-            return Kind.BYTES, 0, 0
-        return codec.kind, codec.element_kind, codec.element_oid
+            return Kind.BYTES, 0, 0, 0
+        return codec.kind, codec.element_kind, codec.element_oid, codec.bound_kind
 
     def _chunk(self, result: PGresult, start: int, stop: int) -> tuple[int, Iterable[tuple[Any, ...]]]:
         """As many rows as one call decodes."""
@@ -202,7 +201,7 @@ class ResultPlan:
         return lambda rows: [dict(zip(names, row)) for row in rows]  # noqa: B905  (as long as one another)
 
     def _error(self, row: int, column: int, reason: str) -> DataError:
-        error = DataError(
+        error = RustToPyValueMappingError(
             f'row {row + 1}, column {column + 1} "{self.names[column]}" ({self.type_names[column]}): {reason}'
         )
         error.column_name = self.names[column]

@@ -4,16 +4,11 @@
 #include <libpq-fe.h>
 
 #include "cell.h"
+#include "container.h"
 
 #define DAY_MICROSECONDS INT64_C(86400000000)
 #define ORDINAL_OF_2000 730120  /* datetime.date(2000, 1, 1).toordinal() */
 #define ORDINAL_OF_9999 3652059 /* of 31 December */
-#define ARRAY_DIMENSIONS 6      /* PostgreSQL's MAXDIM */
-
-typedef struct {
-    const unsigned char *at;
-    const unsigned char *end;
-} reader;
 
 static inline uint16_t
 read_uint16(const unsigned char *value)
@@ -250,63 +245,6 @@ write_uuid(psq_writer *out, const unsigned char *value)
     return psq_write_text(out, text, sizeof text);
 }
 
-/* One dimension of an array, which the rest of the dimensions nest in. */
-static int
-write_dimension(psq_writer *out, const psq_decode_column *element, reader *in, const int *sizes, int depth)
-{
-    int reason = psq_write_list_header(out, sizes[0]);
-
-    for (int i = 0; reason == PSQ_CELL_DECODED && i < sizes[0]; i++) {
-        int length;
-
-        if (depth > 1) {
-            reason = write_dimension(out, element, in, sizes + 1, depth - 1);
-            continue;
-        }
-        if (in->end - in->at < 4)
-            return PSQ_CELL_MALFORMED;
-        length = (int) read_uint32(in->at);
-        in->at += 4;
-        if (length == -1) {
-            reason = psq_write_none(out);
-            continue;
-        }
-        if (length < 0 || in->end - in->at < length)
-            return PSQ_CELL_MALFORMED;
-        reason = psq_write_cell(out, element, in->at, length);
-        in->at += length;
-    }
-    return reason;
-}
-
-/* src/backend/utils/adt/arrayfuncs.c, array_send: dimensions, flags, element type, (size, lower bound) of each. */
-static int
-write_array(psq_writer *out, const psq_decode_column *column, const unsigned char *value, int length)
-{
-    psq_decode_column element = {column->element, PSQ_KIND_VOID, 0};
-    reader in = {value, value + length};
-    int sizes[ARRAY_DIMENSIONS];
-    int64_t count = 1;
-    int depth, reason;
-
-    if (length < 12 || read_uint32(value) > ARRAY_DIMENSIONS || column->element == PSQ_KIND_ARRAY)
-        return PSQ_CELL_MALFORMED;
-    depth = (int) read_uint32(value);
-    if (length < 12 + 8 * depth || read_uint32(value + 8) != column->element_oid)
-        return PSQ_CELL_MALFORMED;
-    in.at += 12;
-    if (depth == 0)
-        return in.at == in.end ? psq_write_list_header(out, 0) : PSQ_CELL_MALFORMED;
-    for (int i = 0; i < depth; i++, in.at += 8) {
-        sizes[i] = (int) read_uint32(in.at);
-        /* Every element takes four bytes at least, which also bounds what the lists cost. */
-        if (sizes[i] <= 0 || (count *= sizes[i]) > length / 4)
-            return PSQ_CELL_MALFORMED;
-    }
-    reason = write_dimension(out, &element, &in, sizes, depth);
-    return reason == PSQ_CELL_DECODED && in.at != in.end ? PSQ_CELL_MALFORMED : reason;
-}
-
 /* Bytes that every cell of a kind has; -1 where they differ. */
 static int
 fixed_length(int kind)
@@ -388,7 +326,11 @@ psq_write_cell(psq_writer *out, const psq_decode_column *column, const unsigned 
     case PSQ_KIND_UUID:
         return write_uuid(out, value);
     case PSQ_KIND_ARRAY:
-        return write_array(out, column, value, length);
+        return psq_write_array(out, column, value, length);
+    case PSQ_KIND_RANGE:
+        return psq_write_range(out, column, value, length);
+    case PSQ_KIND_MULTIRANGE:
+        return psq_write_multirange(out, column, value, length);
     default:
         return PSQ_CELL_MALFORMED;
     }

@@ -135,6 +135,18 @@ class Kind:
     INTERVAL: int = lib.PSQ_KIND_INTERVAL
     UUID: int = lib.PSQ_KIND_UUID
     ARRAY: int = lib.PSQ_KIND_ARRAY
+    RANGE: int = lib.PSQ_KIND_RANGE
+    MULTIRANGE: int = lib.PSQ_KIND_MULTIRANGE
+
+
+class RangeFlag:
+    """Bits of a range's flags: container.h."""
+
+    EMPTY: int = lib.PSQ_RANGE_EMPTY
+    LOWER_INCLUSIVE: int = lib.PSQ_RANGE_LOWER_INCLUSIVE
+    UPPER_INCLUSIVE: int = lib.PSQ_RANGE_UPPER_INCLUSIVE
+    LOWER_INFINITE: int = lib.PSQ_RANGE_LOWER_INFINITE
+    UPPER_INFINITE: int = lib.PSQ_RANGE_UPPER_INFINITE
 
 
 class Cell:
@@ -170,7 +182,7 @@ def _make_buffer(capacity: int) -> _Buffer:
 
 
 class RowDecoder:
-    """Makes Python objects of results whose columns are of the given (kind, element kind, element oid).
+    """Makes Python objects of results whose columns are of the given (kind, element kind, element oid, bound kind).
 
     Cells that C doesn't decode are Ellipsis in rows and columns, and their column's flags have HAS_DEFERRED.
     `row(result, row)` decodes one row: all columns' flags, and a tuple.
@@ -178,7 +190,7 @@ class RowDecoder:
 
     __slots__ = ("_columns", "_plan", "count", "row")
 
-    def __init__(self, columns: Sequence[tuple[int, int, int]], format: int) -> None:
+    def __init__(self, columns: Sequence[tuple[int, int, int, int]], format: int) -> None:
         self.count = len(columns)
         self._columns = ffi.new("psq_decode_column[]", list(columns))
         self._plan = ffi.new("psq_decode_plan *", (format, self.count, self._columns))

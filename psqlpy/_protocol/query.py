@@ -25,6 +25,7 @@ from psqlpy._protocol.failures import (
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 from psqlpy._protocol.statements import Statement
+from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -175,9 +176,31 @@ class Query(Request):
             return True
         described, self.result = self.result, None
         assert described is not None
-        describe(session, self.statement, described)
         self.described = True
+        unknown = unknown_types(session, described)
+        if unknown:
+            return self._look_up(session, described, unknown)
+        describe(session, self.statement, described)
         return False
+
+    def _look_up(self, session: Session, described: PGresult, unknown: list[int]) -> bool:
+        """Ask about types before the statement is executed; until then nobody else sees it."""
+        statement = self.statement
+        assert statement is not None
+        if not can_look_up(session, self):
+            statement.state = "ready"
+            session.statements.invalidate(statement)
+            self.statement = None
+            return False
+
+        def learn(complete: bool) -> None:
+            describe(session, statement, described)
+            if not complete:
+                # Executed with what is known, and asked about again the next time.
+                session.statements.invalidate(statement)
+
+        statement.state = "preparing"
+        return look_up(session, self, unknown, learn)
 
     def _land_failed(self, session: Session, failure: Fields) -> bool:
         statement = self.statement

@@ -1,7 +1,8 @@
 """Unprepared: one statement that leaves nothing prepared on the server, for `prepared=False` and transaction poolers.
 
 First use of a text: unnamed Parse, Describe and Flush, then, when the answer is read, Bind, Execute and Sync. No Sync
-in between, so that a pooler can't change the backend. Later uses, the types being known, are one flight. A statement
+in between, so that a pooler can't change the backend; only where types have to be looked up the flight ends there, and
+the execution is another one, complete in itself. Later uses, the types being known, are one flight. A statement
 that libpq can't describe, since it has too many parameters, is prepared under a name for a moment, and the server asked
 which types it has given them.
 """
@@ -19,6 +20,7 @@ from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_wide, may_be_outdated
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
+from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -68,6 +70,9 @@ class Unprepared(Request):
         # What stands for the text on the server while its types are asked for.
         self.asking: Statement | None = None
         self.asked = False
+        # Types to be looked up between description and execution, and whether some couldn't be.
+        self.unknown: list[int] = []
+        self.incomplete = False
         self.retried = False
         self.plan: Any = None
         self.result: PGresult | None = None
@@ -142,7 +147,25 @@ class Unprepared(Request):
         array = answer.value_bytes(0, 0)
         assert array is not None
         self._remember(tuple(map(int, array[1:-1].split(b","))), ())
-        return False
+        self.unknown = session.registry.unknown(self.descriptions[self.text][0])
+        return self._look_up(session) if self.unknown else False
+
+    def _look_up(self, session: Session) -> bool:
+        """Ask about types; the text, being known, is executed in a flight of its own afterwards."""
+        unknown, self.unknown = self.unknown, []
+        # What was to travel in front has gone.
+        self.before = ()
+        self.described = None
+        self.encoded = False
+        if not can_look_up(session, self):
+            self.descriptions.pop(self.text, None)
+            return False
+
+        def go_on(complete: bool) -> None:
+            self.asked = True
+            self.incomplete = not complete
+
+        return look_up(session, self, unknown, go_on)
 
     def _send_before(self, session: Session) -> bool:
         return all(session.pgconn.send_unnamed(command, (), b"", 0) for command in self.before)
@@ -177,6 +200,12 @@ class Unprepared(Request):
             self._close_flight(session)
             return
         oids, self.columns = described.parameter_oids(), described.columns()
+        self.unknown = unknown_types(session, described)
+        if self.unknown:
+            # After this flight: no other statement can stand between this one's Parse and its Bind.
+            self._remember(oids, self.columns)
+            self._close_flight(session)
+            return
         try:
             self.plan = session.registry.result_plan(self.columns)
             packed = session.registry.parameter_plan(oids).encode(self.parameters)
@@ -208,6 +237,11 @@ class Unprepared(Request):
     def land(self, session: Session) -> bool:
         if self.asking is not None:
             return self._land_question(session, self.asking)
+        if self.unknown and self.failure is None:
+            return self._look_up(session)
+        if self.incomplete:
+            # Asked about again the next time.
+            self.descriptions.pop(self.text, None)
         if self.refusal is not None:
             # Not to be kept: its traceback refers to frames that have this request.
             refusal, self.refusal = self.refusal, None

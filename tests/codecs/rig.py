@@ -85,9 +85,9 @@ class Rig:
     def close(self) -> None:
         _pq.PQfinish(self._conn)
 
-    def script(self, query: str) -> None:
-        """Run statements without parameters."""
-        self._checked(_ours(_pq.PQexec(self._conn, query.encode())))
+    def script(self, query: str) -> PGresult:
+        """Run statements without parameters; the last one's result, in text."""
+        return self._checked(_ours(_pq.PQexec(self._conn, query.encode())))
 
     def describe(self, query: str) -> PGresult:
         """Prepare the unnamed statement."""

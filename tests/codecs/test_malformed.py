@@ -63,6 +63,38 @@ MALFORMED: list[tuple[str, int, bytes, str]] = [
     ("infinitely old timestamp", oids.TIMESTAMPTZ, struct.pack(">q", -(2**63)), "infinite"),
     ("interval of months", oids.INTERVAL, struct.pack(">qii", 0, 0, 2**31 - 1), "out of Python's range"),
     ("infinite interval", oids.INTERVAL, struct.pack(">qii", 2**63 - 1, 2**31 - 1, 2**31 - 1), "infinite"),
+    ("timetz of 24:00", oids.TIMETZ, struct.pack(">qi", 86400 * 10**6, 0), "out of Python's range"),
+    ("timetz of -1", oids.TIMETZ, struct.pack(">qi", -1, 0), "binary format"),
+    ("short timetz", oids.TIMETZ, b"x" * 11, "binary format"),
+    ("timetz a day west", oids.TIMETZ, struct.pack(">qi", 0, 86400), "strictly between"),
+    ("inet without address", oids.INET, b"\2\x20\0\4", "binary format"),
+    ("inet of 3 bytes", oids.INET, b"\2\x18\0\3\0\0\0", "binary format"),
+    ("inet of family 4", oids.INET, b"\4\x20\0\4\0\0\0\0", "binary format"),
+    ("inet of 33 bits", oids.INET, b"\2\x21\0\4\0\0\0\0", "binary format"),
+    ("cidr with bits right of its mask", oids.CIDR, b"\2\x08\1\4\x0a\0\0\1", "host bits set"),
+    ("bits without length", oids.VARBIT, b"\0\0\1", "binary format"),
+    ("bits of negative length", oids.BIT, struct.pack(">i", -1), "binary format"),
+    ("fewer bits than there should be", oids.VARBIT, struct.pack(">i", 9) + b"x", "binary format"),
+    ("tsvector of -1", oids.TSVECTOR, struct.pack(">i", 1), "binary format"),
+    ("tsvector with more than its lexemes", oids.TSVECTOR, struct.pack(">ix", 0), "binary format"),
+    ("tsvector that ends in a lexeme", oids.TSVECTOR, struct.pack(">i", 1) + b"abc", "binary format"),
+    ("tsquery of an operator alone", oids.TSQUERY, struct.pack(">i", 1) + b"\2\2", "binary format"),
+    ("tsquery of two lexemes", oids.TSQUERY, struct.pack(">i", 2) + b"\1\0\0a\0" * 2, "binary format"),
+    ("tsquery with an unknown operator", oids.TSQUERY, struct.pack(">i", 2) + b"\2\x09\1\0\0a\0", "binary"),
+    ("tsquery with an unknown item", oids.TSQUERY, struct.pack(">i", 1) + b"\3\0\0a\0", "binary format"),
+    ("tsquery that isn't UTF-8", oids.TSQUERY, struct.pack(">i", 1) + b"\1\0\0\xff\0", "binary format"),
+    ("jsonpath of version 2", oids.JSONPATH, b"\2$", "binary format"),
+    ("short tid", oids.TID, b"\0" * 5, "binary format"),
+    ("macaddr of 5 bytes", oids.MACADDR, b"\0" * 5, "binary format"),
+    ("macaddr8 of 6 bytes", oids.MACADDR8, b"\0" * 6, "binary format"),
+    ("short int2vector", oids.INT2VECTOR, b"\0" * 19, "binary format"),
+    ("int2vector of another type", oids.INT2VECTOR, struct.pack(">iiIii", 1, 0, 23, 0, 0), "binary format"),
+    (
+        "oidvector without its elements",
+        oids.OIDVECTOR,
+        struct.pack(">iiIii", 1, 0, 26, 1, 0),
+        "binary format",
+    ),
     ("stray continuation", oids.TEXT, b"\x80", "UTF-8"),
     ("overlong slash", oids.TEXT, b"\xc0\xaf", "UTF-8"),
     ("overlong of three", oids.TEXT, b"\xe0\x80\xaf", "UTF-8"),
@@ -176,7 +208,7 @@ def test_a_date_style_that_nobody_told_of(rig: Rig) -> None:
         try:
             assert rig.fetch(query)  # in binary no style matters
             with pytest.raises(DataError, match=f"set {name} to"):
-                rig.fetch(f"{query}, '1.1.1.1'::inet")
+                rig.fetch(f"{query}, '1:1:'::pg_snapshot")
         finally:
             rig.script(f"RESET {name}")
 

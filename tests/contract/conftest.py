@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from psqlpy import sync
 from psqlpy._config import PoolConfig
 from tests._async.conftest import conn, observer, pool, table
 
@@ -28,3 +30,9 @@ def parts(dsn: str) -> dict[str, Any]:
         "port": plan.endpoints[0].port,
         "db_name": plan.parameters["dbname"],
     }
+
+
+@pytest.fixture(scope="module")
+def sync_pool(dsn: str) -> Iterator[sync.ConnectionPool]:
+    with sync.ConnectionPool(dsn, max_db_pool_size=2) as pool:
+        yield pool

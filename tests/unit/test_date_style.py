@@ -14,7 +14,7 @@ from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.query import Query
 from psqlpy._protocol.statements import Statement
 
-COLUMNS = (("day", oids.DATE, -1, 0), ("address", 869, -1, 0))
+COLUMNS = (("day", oids.DATE, -1, 0), ("seen", oids.PG_SNAPSHOT, -1, 0))
 
 
 def follower(text: str) -> Query:

@@ -24,9 +24,12 @@ from psqlpy.extra_types import (
     BoolArray,
     Box,
     Circle,
+    ClosedPath,
     CustomType,
     Float32,
+    Float32Array,
     Float64,
+    Float64Array,
     Int16Array,
     Int64Array,
     Integer,
@@ -34,11 +37,14 @@ from psqlpy.extra_types import (
     Line,
     LineSegment,
     MacAddr6,
+    MacAddr6Array,
     MacAddr8,
+    MacAddr8Array,
     Money,
     Path,
     PgVector,
     Point,
+    Polygon,
     SmallInt,
     Text,
     TextArray,
@@ -52,7 +58,8 @@ SCALARS = {
     "SmallInt": "int2", "Integer": "int4", "BigInt": "int8", "Money": "money", "Float32": "float4",
     "Float64": "float8", "Text": "text", "VarChar": "varchar", "JSON": "json", "JSONB": "jsonb",
     "MacAddr6": "macaddr", "MacAddr8": "macaddr8", "CustomType": "", "Point": "point", "Box": "box",
-    "Path": "path", "Line": "line", "LineSegment": "lseg", "Circle": "circle", "PgVector": "vector",
+    "Path": "path", "Line": "line", "LineSegment": "lseg", "Circle": "circle", "Polygon": "polygon",
+    "PgVector": "vector",
 }  # fmt: skip
 ARRAYS = {
     "BoolArray": "_bool", "UUIDArray": "_uuid", "VarCharArray": "_varchar", "TextArray": "_text",
@@ -63,7 +70,16 @@ ARRAYS = {
     "NumericArray": "_numeric", "PointArray": "_point", "BoxArray": "_box", "PathArray": "_path",
     "LineArray": "_line", "LsegArray": "_lseg", "CircleArray": "_circle", "IntervalArray": "_interval",
 }  # fmt: skip
-ALIASES = set(SCALARS) - {"SmallInt", "Integer", "BigInt", "Money", "Float32", "Float64", "PgVector"}
+ALIASES = set(SCALARS) - {
+    "SmallInt",
+    "Integer",
+    "BigInt",
+    "Money",
+    "Float32",
+    "Float64",
+    "PgVector",
+    "Polygon",
+}
 
 
 @pytest.mark.parametrize(("name", "type_name"), [*SCALARS.items(), *ARRAYS.items()])
@@ -76,7 +92,8 @@ def test_names_and_types(name: str, type_name: str) -> None:
 
 def test_nothing_else_is_exported() -> None:
     old = {f"Py{name}" for name in ALIASES}
-    assert set(extra_types.__all__) == {*SCALARS, *ARRAYS, *old}
+    values = {"ClosedPath", "Multirange", "Range", "SparseVector"}
+    assert set(extra_types.__all__) == {*SCALARS, *ARRAYS, *old, *values}
     assert len(ARRAYS) == 27
 
 
@@ -195,6 +212,7 @@ def test_custom_type() -> None:
         (Box, ([(1.7, 2.8), (9, 9)], (1.7, 2.8, 9, 9), ((1.7, 2.8), [9, 9])), ((1.7, 2.8), (9.0, 9.0))),
         (Path, ([(3.5, 3), (9, 9), (8, 8)], [3.5, 3, 9, 9, 8, 8]), ((3.5, 3.0), (9.0, 9.0), (8.0, 8.0))),
         (Path, ([1, 2],), ((1.0, 2.0),)),
+        (Polygon, ([(3.5, 3), (9, 9)], [3.5, 3, 9, 9], [Point([3.5, 3]), (9, 9)]), ((3.5, 3.0), (9.0, 9.0))),
         (Line, ([1, -2, 3],), (1.0, -2.0, 3.0)),
         (LineSegment, ([(5.6, 3.1), (4, 5)], [5.6, 3.1, 4, 5]), ((5.6, 3.1), (4.0, 5.0))),
         (Circle, ([5, 1.8, 10], [(5, 1.8), 10]), ((5.0, 1.8), 10.0)),
@@ -205,7 +223,7 @@ def test_geometry(wrapper: type[Any], values: tuple[Any, ...], expected: object)
         assert wrapper(value).value == expected
 
 
-@pytest.mark.parametrize("wrapper", [Point, Box, Path, Line, LineSegment, Circle])
+@pytest.mark.parametrize("wrapper", [Point, Box, Path, Polygon, Line, LineSegment, Circle])
 def test_geometry_refuses(wrapper: type[Any]) -> None:
     for value, error in (
         ([], ValueError),
@@ -237,6 +255,11 @@ def test_closed_paths() -> None:
     assert Path([1, 2], closed=True) != Path([1, 2])
     assert Path([1, 2], closed=True) == Path([(1, 2)], closed=True)
     assert Path([1, 2]) != "x"
+    assert Path(ClosedPath([(1, 2)])).closed is True
+    assert ClosedPath([(1.0, 2.0)]) == [(1.0, 2.0)]
+    assert repr(ClosedPath([(1.0, 2.0)])) == "ClosedPath([(1.0, 2.0)])"
+    for other in (copy.deepcopy(ClosedPath([(1, 2)])), pickle.loads(pickle.dumps(ClosedPath([(1, 2)])))):
+        assert type(other) is ClosedPath and other == [(1, 2)]
     assert repr(Path([1, 2], closed=True)) == "Path(((1.0, 2.0),), closed=True)"
 
 
@@ -268,6 +291,28 @@ def test_arrays_of_integers_are_checked() -> None:
             array([[1], [value]])
     with pytest.raises(TypeError, match="SmallInt takes an int, not str"):
         Int16Array(["1"])
+
+
+def test_wrapped_elements_are_checked_for_the_array_s_type() -> None:
+    assert Int16Array([BigInt(5), CustomType(b"\0\7")]).value == [BigInt(5), CustomType(b"\0\7")]
+    with pytest.raises(OverflowError, match="SmallInt holds"):
+        Int16Array([[BigInt(2**15)]])
+    with pytest.raises(TypeError, match="SmallInt takes an int, not str"):
+        Int16Array([Text("5")])
+
+
+def test_arrays_of_floats_and_mac_addresses_are_checked() -> None:
+    assert Float32Array([1, [None]]).value == [1, [None]]
+    assert Float64Array([1e300]).value == [1e300]
+    with pytest.raises(OverflowError, match="Float32 holds"):
+        Float32Array([1.0, 1e300])
+    with pytest.raises(TypeError, match="Float64 takes real numbers, not str"):
+        Float64Array(["1"])
+    assert MacAddr6Array(["08002b010203", MacAddr6("08002b010203"), None]).value[0] == "08002b010203"
+    with pytest.raises(MacAddrParseError, match="MacAddr6 takes 6 bytes"):
+        MacAddr6Array(["08002b01020304"])
+    with pytest.raises(MacAddrParseError, match="MacAddr8 takes 8 bytes"):
+        MacAddr8Array([MacAddr6("08002b010203")])
 
 
 EXAMPLES: list[Wrapper] = [

@@ -1,0 +1,103 @@
+"""TypeLookup: what the server knows of types that it wasn't born with, asked when a description first names them.
+
+One flight, without anything prepared. The request that needs the answer waits among the session's retries, and is
+written when this has landed. In a transaction a savepoint stands around the question, so that its failure doesn't abort
+what it was asked for: types that can't be looked up come as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from psqlpy._codecs import catalog
+from psqlpy._pq.enums import ExecStatus, TransactionStatus
+from psqlpy._protocol.request import Request
+from psqlpy._protocol.state import State
+
+if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
+
+_TUPLES_OK = int(ExecStatus.TUPLES_OK)
+_FATAL_ERROR = int(ExecStatus.FATAL_ERROR)
+
+_SAVEPOINT = b"SAVEPOINT psqlpy_types"
+_RELEASE = b"RELEASE SAVEPOINT psqlpy_types"
+_UNDO = b"ROLLBACK TO SAVEPOINT psqlpy_types"
+
+# Classes of errors that say nothing about the next time: the connection, the transaction, resources, interventions.
+_PASSING = ("08", "25", "40", "53", "57", "58", "XX")
+
+
+class TypeLookup(Request):
+    """Asks about some types. `then` is called when the answer is there, with whether all of them are known now.
+
+    Not if the connection is lost.
+    """
+
+    holds_followers = True
+    silent = True
+
+    def __init__(self, types: list[int], then: Callable[[bool], None]) -> None:
+        self.types = types
+        self.then = then
+        self.answer: PGresult | None = None
+        # Whether there is a savepoint, and whether it has to be gone back to.
+        self.in_transaction = False
+        self.undoing = False
+
+    def write(self, session: Session) -> None:
+        self.holds_followers = True
+        pgconn = session.pgconn
+        if self.undoing:
+            commands = [_UNDO, _RELEASE]
+        else:
+            commands = [catalog.question(self.types, pgconn.server_version)]
+            self.in_transaction = session.transaction_status is TransactionStatus.INTRANS
+            if self.in_transaction:
+                commands = [_SAVEPOINT, *commands, _RELEASE]
+        sent = all(pgconn.send_unnamed(command, (), b"", 0) for command in commands)
+        session.fly(self, pgconn.end_flight() if sent else -1)
+
+    def receive(self, session: Session, status: int, result: PGresult) -> None:
+        if status == _FATAL_ERROR:
+            self.failure = self.failure or result.diagnostics()
+        elif status == _TUPLES_OK:
+            self.answer = result
+
+    def land(self, session: Session) -> bool:
+        if self.failure is not None and self.in_transaction and not self.undoing:
+            self.undoing = True
+            return False
+        registry = session.registry
+        if self.failure is not None:
+            if (self.failure.get("sqlstate") or "XX")[:2] not in _PASSING:
+                registry.give_up(self.types)
+        elif self.answer is not None:
+            try:
+                registry.learn(catalog.answer(self.answer))
+            except (ValueError, LookupError):
+                # Not PostgreSQL's catalog: something that only speaks its protocol.
+                registry.give_up(self.types)
+        self.then(not registry.unknown(self.types))
+        return True
+
+
+def unknown_types(session: Session, described: PGresult) -> list[int]:
+    """Which types of a statement's parameters and columns the server has to be asked about."""
+    columns = described.columns()
+    return session.registry.unknown((*described.parameter_oids(), *(column[1] for column in columns)))
+
+
+def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:
+    """Have types looked up before `request`, which has just landed, goes on; returns what its `land` has to."""
+    session.retry_when_quiet(request)
+    session.submit(TypeLookup(types, then), its_turn=True)
+    # The connection may be lost already.
+    return request.done
+
+
+def can_look_up(session: Session, request: Request) -> bool:
+    """Whether now is the time: not while the session waits for the end of something cancelled."""
+    return not request.abandoned and session.state is not State.DRAINING

@@ -1,0 +1,82 @@
+"""Defects of the Rust driver in values of scalar types: what it stored or read wrongly is right, or an error, here."""
+
+from __future__ import annotations
+
+from datetime import date, time, timedelta, timezone
+from decimal import Decimal
+from ipaddress import ip_interface
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from psqlpy.exceptions import PyToRustValueMappingError
+from psqlpy.extra_types import BigInt, Float32Array, Money
+from psqlpy.sync import ConnectionPool
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "stored"),
+    [
+        ("numeric", BigInt(5), "5"),
+        ("numeric", Money(5), "5"),
+        ("numeric", Decimal("1e-40"), "0." + "0" * 39 + "1"),
+        ("numeric", Decimal("1E+5"), "100000"),
+        ("bpchar", True, "true"),
+        ("bytea[]", [b"a", b"\0"], '{"\\\\x61","\\\\x00"}'),
+        ("oid", 2**31, "2147483648"),
+        ("inet", ip_interface("10.0.0.1/8"), "10.0.0.1/8"),
+        ("jsonb", {"b": 2**40, "a": -(2**63)}, '{"a": -9223372036854775808, "b": 1099511627776}'),
+        ("jsonb", [2**64], "[18446744073709551616]"),
+        ("json", {"b": 1, "a": 2}, '{"b":1,"a":2}'),
+        ("float4[]", Float32Array([1.5, None]), "{1.5,NULL}"),
+        ("timetz", time(1, tzinfo=timezone.utc), "01:00:00+00"),
+    ],
+)  # fmt: skip
+def test_defect_6_silent_corruption_when_writing(
+    sync_pool: ConnectionPool, type_name: str, value: Any, stored: str
+) -> None:
+    assert sync_pool.fetch_val(f"SELECT $1::{type_name}::text", [value]) == stored
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value"),
+    [
+        ("oid", date(2024, 1, 2)), ("oid", -1), ("interval", UUID(int=5)), ("uuid", timedelta(1)),
+        ("jsonb", {"a": float("nan")}), ("text", {"a": 1}), ("bytea", UUID(int=5)), ("bytea", Decimal(5)),
+    ],
+)  # fmt: skip
+def test_defect_6_what_would_corrupt_is_refused(
+    sync_pool: ConnectionPool, type_name: str, value: Any
+) -> None:
+    with pytest.raises(PyToRustValueMappingError):
+        sync_pool.fetch_val(f"SELECT $1::{type_name}", [value])
+
+
+def test_defect_6_silent_corruption_when_reading(sync_pool: ConnectionPool) -> None:
+    row = sync_pool.fetch_row(
+        "SELECT 4294967295::oid AS o, 1e-40::numeric AS n, '{\"b\": 1, \"a\": 2}'::json AS j, '10.0.0.1/8'::inet AS i"
+    ).result()
+    assert row == {
+        "o": 2**32 - 1,
+        "n": Decimal("1e-40"),
+        "j": {"b": 1, "a": 2},
+        "i": ip_interface("10.0.0.1/8"),
+    }
+    assert list(row["j"]) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        ("'ab'::char(3)", "ab "), ("'{1,NULL}'::int4[]", [1, None]), ("'{\\\\x61}'::bytea[]", [b"a"]),
+        ("'NaN'::numeric", Decimal("NaN")), ("1e100::numeric", Decimal(10**100)),
+        ("'10.0.0.0/8'::cidr::text", "10.0.0.0/8"), ("timetz '01:00+00'", time(1, tzinfo=timezone.utc)),
+        ("B'01'", "01"), ("pg_sleep(0)", None), ("'{a}'::name[]", ["a"]), ("'{ab}'::char(3)[]", ["ab "]),
+        ("'{08002b010203}'::macaddr[]", ["08:00:2B:01:02:03"]), ("'{01}'::bit(2)[]", ["01"]),
+    ],
+)  # fmt: skip
+def test_defect_7_common_types_that_could_not_be_read(
+    sync_pool: ConnectionPool, sql: str, value: Any
+) -> None:
+    assert repr(sync_pool.fetch_val(f"SELECT {sql}")) == repr(value)
