@@ -131,6 +131,9 @@ class Stream(Dialogue):
             return
         super().advance(session, ready)
 
+    def pause(self, session: Session) -> None:
+        """Nothing more: `paused` was set when its rows were delivered."""
+
     def _talk(self, pgconn: PGconn) -> Talk:
         sent = pgconn.send_execute(b"", self.count, self.packed, self.plan.format)
         if not sent or not pgconn.set_row_mode(self.chunk_size):
@@ -160,7 +163,7 @@ class Stream(Dialogue):
             elif taker is not None and last is None:
                 self.paused = True
                 self.set_reading(False)
-                yield Want(0)
+                yield Want.CALLER
             elif outcome == ROWS_WAIT:
                 readable = bool((yield Want.READ) or 0)
 
