@@ -16,6 +16,8 @@ from typing import Generic, ParamSpec, TypeVar
 import anyio
 import anyio.abc
 
+from psqlpy._config import PoolConfig
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -202,3 +204,8 @@ def sync_wait_until(predicate: Callable[[], bool], timeout: float = 5.0) -> None
         if time.monotonic() > deadline:
             raise TimeoutError(f"{predicate} was not true within {timeout} s")
         time.sleep(POLL_INTERVAL)
+
+
+def password_of(dsn: str) -> str:
+    """The password in a DSN; empty where it has none, since the server asks for none."""
+    return PoolConfig.from_parameters(dsn).plan.parameters.get("password") or ""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.concurrency import async_wait_until
+from tests.concurrency import async_wait_until, password_of
 from tests.shells.running import RUNNERS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -58,7 +58,8 @@ def test_a_program_prints_what_its_page_says(dsn: str, program: Program, shell: 
 
     assert PAGE_DSN in program.text
     namespace: dict[str, Any] = {"print": note, "until_printed": until_printed, "__builtins__": builtins}
-    exec(compile(program.text.replace(PAGE_DSN, dsn), program.name, "exec"), namespace)
+    text = program.text.replace(PAGE_DSN, dsn).replace('"secret"', repr(password_of(dsn)))
+    exec(compile(text, program.name, "exec"), namespace)
     if shell == "sync":
         namespace["main"]()
     else:

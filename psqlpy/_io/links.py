@@ -19,7 +19,7 @@ from weakref import WeakSet
 from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
-from psqlpy._io.cancel import cancel_what_runs, end_with_process, shut_down
+from psqlpy._io.cancel import break_off, cancel_what_runs, end_with_process, shut_down
 from psqlpy._io.copy_links import AsyncCopyLink, SyncCopyLink
 from psqlpy._io.primitives import AsyncWake, both
 from psqlpy._io.resolve import Resolver
@@ -82,8 +82,9 @@ class _Link:
         pgconn = self.session.pgconn
         if pgconn.is_finished or pgconn.is_inherited:
             return
-        cancel_what_runs(self.session)
-        # Not PQfinish: that wakes neither a thread in poll() nor a trio task.
+        # First, or the answer to the cancel request might still arrive. Not PQfinish: that wakes neither a thread in
+        # poll() nor a trio task.
+        break_off(self.session)
         shut_down(pgconn.fd)
 
 

@@ -384,7 +384,6 @@ class Cursors(Executor):
         fetch_number: int | None = None,
         scroll: bool | None = None,
         prepared: bool | None = None,
-        *,
         array_size: int | None = None,
     ) -> Cursor:
         """Make a cursor, to be opened by its block, by `start()` or by `execute()`.

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from psqlpy import ConnectionPool, Listener, ListenerNotificationMsg, exceptions
-from tests.concurrency import AsyncEvent, AsyncGroup, async_fail_after, async_wait_until
+from tests.concurrency import AsyncEvent, AsyncGroup, async_fail_after, async_wait_until, password_of
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ async def test_what_had_arrived_before_the_connection_broke_is_there(
 
 
 async def test_it_gives_up_in_time(dsn: str, pool: ConnectionPool, channel: str) -> None:
-    passwords: list[str] = ["secret"]
+    passwords: list[str] = [password_of(dsn)]
 
     def password() -> str:
         return passwords[0]
@@ -296,7 +296,7 @@ async def test_it_gives_up_in_time(dsn: str, pool: ConnectionPool, channel: str)
         with async_fail_after(5), pytest.raises(exceptions.ListenerClosedError, match="can't connect again"):
             await listener.receive()
         # Asked again, it tries again.
-        passwords.append("secret")
+        passwords.append(password_of(dsn))
         with pytest.raises(exceptions.QueryTimeoutError):
             await listener.receive(timeout=0.2)
         assert await listened(listener) == [channel]
@@ -305,7 +305,7 @@ async def test_it_gives_up_in_time(dsn: str, pool: ConnectionPool, channel: str)
 async def test_a_wait_ends_in_time_while_the_connection_is_made_again(
     dsn: str, pool: ConnectionPool, channel: str
 ) -> None:
-    passwords: list[str] = ["secret"]
+    passwords: list[str] = [password_of(dsn)]
     own = ConnectionPool(dsn, max_db_pool_size=1, password=lambda: passwords[0])
     async with own, own.listener() as listener:
         passwords.clear()

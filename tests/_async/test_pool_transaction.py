@@ -60,7 +60,8 @@ async def test_modes(pool: ConnectionPool) -> None:
             )
         }
     assert list(shown.values()) == ["serializable", "on", "on", "remote_write"]
-    assert await pool.fetch_val("SHOW synchronous_commit") == "on"
+    default = await pool.fetch_val("SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'")
+    assert await pool.fetch_val("SHOW synchronous_commit") == default
     async with pool.transaction(synchronous_commit="off") as transaction:
         assert await transaction.fetch_val("SHOW synchronous_commit") == "off"
     for name in ("isolation_level", "read_variant", "synchronous_commit"):
@@ -75,7 +76,8 @@ async def test_begin_with_synchronous_commit(pool: ConnectionPool) -> None:
         await transaction.begin()
         assert await transaction.fetch_val("SHOW synchronous_commit") == "local"
         await transaction.rollback()
-        assert await conn.fetch_val("SHOW synchronous_commit") == "on"
+        default = await conn.fetch_val("SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'")
+        assert await conn.fetch_val("SHOW synchronous_commit") == default != "local"
         await ensure_usable(conn)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from psqlpy import ListenerNotificationMsg, exceptions
 from psqlpy.sync import ConnectionPool, Listener
-from tests.concurrency import SyncEvent, SyncGroup, sync_fail_after, sync_wait_until
+from tests.concurrency import SyncEvent, SyncGroup, password_of, sync_fail_after, sync_wait_until
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ def test_what_had_arrived_before_the_connection_broke_is_there(
 
 
 def test_it_gives_up_in_time(dsn: str, pool: ConnectionPool, channel: str) -> None:
-    passwords: list[str] = ["secret"]
+    passwords: list[str] = [password_of(dsn)]
 
     def password() -> str:
         return passwords[0]
@@ -294,7 +294,7 @@ def test_it_gives_up_in_time(dsn: str, pool: ConnectionPool, channel: str) -> No
         with sync_fail_after(5), pytest.raises(exceptions.ListenerClosedError, match="can't connect again"):
             listener.receive()
         # Asked again, it tries again.
-        passwords.append("secret")
+        passwords.append(password_of(dsn))
         with pytest.raises(exceptions.QueryTimeoutError):
             listener.receive(timeout=0.2)
         assert listened(listener) == [channel]
@@ -303,7 +303,7 @@ def test_it_gives_up_in_time(dsn: str, pool: ConnectionPool, channel: str) -> No
 def test_a_wait_ends_in_time_while_the_connection_is_made_again(
     dsn: str, pool: ConnectionPool, channel: str
 ) -> None:
-    passwords: list[str] = ["secret"]
+    passwords: list[str] = [password_of(dsn)]
     own = ConnectionPool(dsn, max_db_pool_size=1, password=lambda: passwords[0])
     with own, own.listener() as listener:
         passwords.clear()

@@ -94,9 +94,10 @@ async def test_results_have_tuples_and_records(conn: Connection) -> None:
 
 
 async def test_synchronous_commit(conn: Connection) -> None:
-    async with conn.transaction(synchronous_commit=psqlpy.SynchronousCommit.Off) as transaction:
-        assert await transaction.fetch_val("SHOW synchronous_commit") == "off"
-    assert await conn.fetch_val("SHOW synchronous_commit") == "on"
+    default = await conn.fetch_val("SHOW synchronous_commit")
+    async with conn.transaction(synchronous_commit=psqlpy.SynchronousCommit.RemoteWrite) as transaction:
+        assert await transaction.fetch_val("SHOW synchronous_commit") == "remote_write" != default
+    assert await conn.fetch_val("SHOW synchronous_commit") == default
 
 
 def test_the_path_of_the_extension_module_says_that_it_is_an_alias() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import sys
 
 import pytest
 
@@ -40,8 +42,10 @@ def test_cursor_takes_the_parameters_of_both_generations(owner: type[Connection 
 
 
 def test_the_names_of_the_extension_module() -> None:
+    # It may have been imported before, and warns once.
+    sys.modules.pop("psqlpy._internal", None)
     with pytest.warns(PendingDeprecationWarning):
-        import psqlpy._internal as internal
+        internal = importlib.import_module("psqlpy._internal")
     for name in ("Cursor", "PreparedStatement", "Column"):
         assert getattr(internal, name) is getattr(psqlpy, name)
 

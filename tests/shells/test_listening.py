@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from psqlpy import ConnectionPool, Listener, exceptions, sync
-from tests.concurrency import async_wait_until
+from tests.concurrency import async_wait_until, password_of
 from tests.concurrency import sync_wait_until as wait_until
 from tests.shells.running import Main, each_runner, join, run_in_thread
 
@@ -101,7 +101,7 @@ async def test_a_callback_may_stop_its_listener(pool: ConnectionPool, channel: s
 
 
 async def test_it_says_when_it_gives_up(dsn: str, channel: str) -> None:
-    passwords = ["secret"]
+    passwords = [password_of(dsn)]
     errors: list[tuple[Exception, object]] = []
     async with ConnectionPool(dsn, password=lambda: passwords[0]) as pool:
         listener = pool.listener(
