@@ -206,7 +206,8 @@ async def test_one_that_fails_hurts_no_other(
     for call, error in failing:
         assert isinstance(call.error, error)
     assert [call.result() for call in fine] == list(range(2 * len(FAILURES)))
-    assert await read_log(conn) == [-1, *range(2 * len(FAILURES))]
+    # In which order isn't known where they are threads: a failing one may stand in the line in another's place.
+    assert sorted(await read_log(conn)) == [-1, *range(2 * len(FAILURES))]
     await ensure_usable(conn)
 
 
