@@ -171,7 +171,7 @@ def test_close_while_another_thread_waits(sync_pool: sync.ConnectionPool, observ
     """A connection given back with a statement of another thread on it is idle when that has ended."""
     connection = sync_pool.connection()
     threads = Threads()
-    threads.start(connection.fetch_val, "SELECT 7 FROM pg_sleep(0.3)")
+    threads.start(connection.fetch_val, "SELECT 7 FROM pg_sleep(1.5)")
     pid = connection.backend_pid
     observer.wait(lambda: is_sleeping(observer, pid), 5, "it sleeps")
     connection.close()
