@@ -132,7 +132,7 @@ def _dumper(wrapper: type[Wrapper], to_bytes: Callable[[Any], bytes]) -> Callabl
             raise ValueError(f"{type(value).__name__} is for {value._psqlpy_type}")
         if not isinstance(value, (list, tuple)):
             raise TypeError
-        return BINARY, to_bytes(wrapper(value))  # type: ignore[call-arg]
+        return BINARY, to_bytes(wrapper(value))  # type: ignore[call-arg]  # each wrapper has its own
 
     return dump
 
