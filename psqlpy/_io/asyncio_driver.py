@@ -25,7 +25,7 @@ from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
 
 if TYPE_CHECKING:
-    from psqlpy._protocol.copy import Copy
+    from psqlpy._protocol.pausing import PausingDialogue
 
 _READ = 1
 _WRITE = 2
@@ -165,19 +165,12 @@ class AsyncioDriver:
             self.leave(request)
             raise query_timeout(began, request)
 
-    async def go_on(self, copy: Copy, deadline: float | None) -> None:
+    async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
         """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
-        copy.resume(self.session)
+        dialogue.resume(self.session)
         if not self.is_reading:
             self.follow()
-        await self.run(copy, deadline, its_turn=True)
-
-    def leave_copy(self, copy: Copy) -> None:
-        """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
-        copy.leave(self.session)
-        self.leave(copy)
-        if self._fd >= 0:
-            self.follow()
+        await self.run(dialogue, deadline, its_turn=True)
 
     def look(self) -> None:
         """Pump if the socket has anything to say, an error too, and look again later if somebody still waits."""
@@ -204,7 +197,7 @@ class AsyncioDriver:
                 self.loop.add_writer(self._fd, _on_ready, self._reference, _WRITE)
             else:
                 self.loop.remove_writer(self._fd)
-        if session.is_held:
+        if session.is_paused:
             if session.has_more and self.is_reading:
                 # The loop would call us over and over about what is to stay where it is.
                 self.is_reading = False
@@ -217,16 +210,6 @@ class AsyncioDriver:
                 self.loop.call_soon(_on_ready, self._reference, 0)
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
-
-    def set_reading(self, on: bool) -> None:
-        """Whether to look for input: not while a stream waits for its reader, or the loop would spin."""
-        if self._fd >= 0 and not self.loop.is_closed():
-            if on:
-                self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
-                if self.session.has_more:
-                    self.follow()
-            else:
-                self.loop.remove_reader(self._fd)
 
     # Cancelling
 

@@ -19,6 +19,7 @@ from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
+from psqlpy._protocol.draining import Draining
 from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import TRANSITIONS, Event, State, advance
@@ -37,27 +38,18 @@ READY, FLYING, DRAINING, CLOSED = State.READY, State.FLYING, State.DRAINING, Sta
 FLIGHT_SENT, ALL_LANDED = Event.FLIGHT_SENT, Event.ALL_LANDED
 
 
-class Session:
+class Session(Draining):
     """What is said to one backend, in which order."""
 
     __slots__ = (
         "__weakref__",
-        "cancel_outstanding",
-        "cancelled_by",
         "close_reason",
-        "dialogue",
         "fd",
-        "flights",
-        "gate_open",
         "has_more",
-        "is_held",
         "leaves_state",
         "on_notification",
         "pgconn",
-        "queue",
         "registry",
-        "retries",
-        "state",
         "statements",
         "wants_write",
     )
@@ -78,7 +70,6 @@ class Session:
         self.wants_write = False
         # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
         self.has_more = False
-        self.is_held = False  # a COPY waits for its caller: nothing is read meanwhile
         # The simple query or COPY that has the connection for itself.
         self.dialogue: Dialogue | None = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
@@ -103,6 +94,11 @@ class Session:
     def is_quiet(self) -> bool:
         """Nothing in flight, nothing queued, not draining: the transaction status can be trusted."""
         return self.state is State.READY and not self.queue
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nobody is to read from the socket, since a dialogue waits for its caller."""
+        return self.dialogue is not None and self.dialogue.paused
 
     @property
     def is_settled(self) -> bool:
@@ -316,49 +312,6 @@ class Session:
         self.queue.appendleft(request)
         self.gate_open = False
 
-    # Cancelling
-
-    def abandon(self, request: Request) -> None:
-        """Nobody waits for `request` any more: its answer will be dropped.
-
-        If it wasn't written it is forgotten. Otherwise nothing new is written before it has landed, so that its
-        neighbours get out of a cancel request's way.
-        """
-        request.abandoned = True
-        for waiting in (self.queue, self.retries):
-            if request in waiting:
-                place = waiting.index(request)
-                waiting.remove(request)
-                for begin in unsent_begin(request):
-                    waiting.insert(place, begin)
-                request.finish()
-                self._open_gate()
-                self._go_on()
-                return
-        if request in self.flights:
-            self.gate_open = False
-            request.holds_followers = True
-
-    def start_cancel(self, by: object) -> None:
-        """The server is being asked to cancel; `cancel_returned` follows in any case, with the same argument."""
-        self.state = advance(self.state, Event.CANCEL_SENT)
-        self.gate_open = False
-        self.cancel_outstanding = True
-        self.cancelled_by = by
-
-    def cancel_returned(self, by: object) -> None:
-        """The cancel request was taken by the server, or has failed: it can't hit anything any more."""
-        if self.cancelled_by is by and self.state is State.DRAINING:
-            self.cancel_outstanding = False
-            self._end_draining()
-
-    def _end_draining(self) -> None:
-        if self.flights or self.cancel_outstanding or self.dialogue is not None:
-            return
-        self.state = advance(self.state, Event.DRAINED)
-        self.cancelled_by = None
-        self._go_on()
-
     # The end
 
     def closed_error(self) -> exceptions.ConnectionClosedError:
@@ -388,7 +341,7 @@ class Session:
 
     def _close(self) -> None:
         self.state = advance(self.state, Event.CLOSED)
-        self.gate_open = self.wants_write = self.cancel_outstanding = self.is_held = False
+        self.gate_open = self.wants_write = self.cancel_outstanding = False
         self.cancelled_by = self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()

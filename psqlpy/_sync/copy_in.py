@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._codecs.copy_binary import NoBinary
 from psqlpy._codecs.copy_records import RecordPlan
+from psqlpy._io.pausing import sync_attach, sync_leave, sync_turn
 from psqlpy._io.primitives import monotonic
-from psqlpy._io.streams import SyncFile, SyncItems, out_of_time, sync_give_way
+from psqlpy._io.streams import SyncFile, SyncItems, out_of_time
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.copy import CopyIn
 from psqlpy._protocol.copy_text import Options, column_list, copy_from_stdin
-from psqlpy._protocol.failures import failed
+from psqlpy._protocol.failures import closed, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -187,7 +188,8 @@ class Sending:
     def run(self, target: str, columns: Sequence[str] | None, options: Options, source: Source) -> int:
         """Copy everything; returns the number of rows. After an error nothing is stored."""
         query = copy_from_stdin(target + column_list(columns), options)
-        copy = CopyIn(query)
+        copy = self._connection.pausing = CopyIn(query)
+        sync_attach(copy)
         try:
             part = source.take(self._deadline)
             self._connection.begin_now(self._deadline)
@@ -198,7 +200,7 @@ class Sending:
             if copy.paused:
                 self._link.go_on(copy, self._deadline)
         except exceptions.QueryTimeoutError:
-            self._link.leave(copy)
+            sync_leave(self._link, copy)
             error = query_timeout(self._began, copy)
             error.may_have_committed = copy.completed
             raise error from None
@@ -206,11 +208,11 @@ class Sending:
             self._break_off(copy, error)
             raise
         except BaseException:
-            self._link.leave(copy)
+            sync_leave(self._link, copy)
             raise
         finally:
             source.close()
-        return self._finish(copy, query)
+        return self._finish(copy)
 
     def _send(self, copy: CopyIn, data: bytes | memoryview, rows: int) -> None:
         for start in range(0, len(data), _PART):
@@ -223,7 +225,7 @@ class Sending:
             self._progress(rows, len(data))
         if self._deadline is not None and monotonic() >= self._deadline:
             raise out_of_time()
-        sync_give_way()
+        sync_turn()
 
     def _break_off(self, copy: CopyIn, error: Exception) -> None:
         """Tell the server that the copy has failed, and wait until it agrees: the connection is usable then."""
@@ -238,11 +240,13 @@ class Sending:
             # What happened before is the error to see.
             pass
 
-    def _finish(self, copy: CopyIn, query: bytes) -> int:
+    def _finish(self, copy: CopyIn) -> int:
         result = copy.value
-        assert result is not None
+        if result is None:
+            # The connection was given back before it was the copy's turn.
+            raise closed(None)
         if copy.refused():
-            raise failed(result.diagnostics(), self._family, query.decode())
+            raise failed(result.diagnostics(), self._family, copy.text)
         count = result.affected_count or 0
         if self._progress is not None and count != self._rows:
             # Of data that was given as bytes the server alone has counted the rows.
