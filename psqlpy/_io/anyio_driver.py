@@ -121,7 +121,7 @@ class AnyioDriver:
             self._pump(ready)
         elif request is not None:
             event = self._waiting[request] = anyio.Event()
-            request.wake = event.set
+            request.wake = lambda _: event.set()
             await event.wait()
             request.wake = None
         else:
@@ -137,7 +137,7 @@ class AnyioDriver:
         """Wait, but not longer than for the request: another task's call may complete it, or close the session."""
         with anyio.CancelScope() as scope:
             if request is not None:
-                request.wake = scope.cancel
+                request.wake = lambda _: scope.cancel()
             try:
                 if wanted == _READ:
                     await anyio.wait_readable(self.session.fd)

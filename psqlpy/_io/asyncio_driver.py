@@ -12,7 +12,6 @@ import weakref
 from asyncio import AbstractEventLoop, Future
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
-from functools import partial
 from sys import modules
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,11 @@ _WRITE = 2
 # uvloop forgets a socket without a word when the other end has reset the connection: libuv stops a poll handle at
 # POLLERR, and uvloop calls nobody. Under it whoever waits looks for himself, this often. Seconds.
 _LOOK_INTERVAL = 0.1
+
+
+# A request's `wake` is its future's set_result itself, as a function of ours around it would be called by every query:
+# the future is done (cancelled this moment, or out of time), or its loop is closed.
+Request.TOO_LATE = (asyncio.InvalidStateError, RuntimeError)
 
 
 def _forgets_reset_sockets(loop: AbstractEventLoop) -> bool:
@@ -61,16 +65,18 @@ def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
         return
     session = driver.session
     try:
-        session.pump(ready)
+        busy = session.pump(ready)
     except BaseException:
         # The session has failed everything in it.
         driver.end()
         raise
-    if session.wants_write != driver.is_writing or session.has_more or driver.cancellations:
-        driver.follow()
-    if session.state is CLOSED:
-        driver.end()
-    elif driver.on_settled is not None:
+    if busy or driver.cancellations:
+        if session.wants_write != driver.is_writing or session.has_more or driver.cancellations:
+            driver.follow()
+        if session.state is CLOSED:
+            driver.end()
+            return
+    if driver.on_settled is not None:
         driver.tell_settled()
 
 
@@ -132,7 +138,7 @@ class AsyncioDriver:
             if session.wants_write and not self.is_writing:
                 self.follow()
             future: Future[None] = self.loop.create_future()
-            request.wake = partial(_wake, future)
+            request.wake = future.set_result
             if "ipykernel" in modules:
                 keep_interruptible(self.loop, future)
             if not self._looked_after:

@@ -101,10 +101,7 @@ def _leave_now(link: SyncLink, dialogue: PausingDialogue, budget: float) -> None
         link.driver.pass_on()
 
 
-def _keep_waiting(dialogue: PausingDialogue, wake: Callable[[], None] | None) -> None:
-    if wake is None:
-        return
+def _keep_waiting(dialogue: PausingDialogue, wake: Callable[[None], object] | None) -> None:
+    dialogue.wake = wake
     if dialogue.done:
-        wake()
-    else:
-        dialogue.wake = wake
+        dialogue.finish()

@@ -269,7 +269,7 @@ def _milliseconds(deadline: float | None) -> int:
     return max(0, min(_LONGEST_POLL, int((deadline - time.monotonic()) * 1000) + 1))
 
 
-def _release(woken: threading.Lock) -> None:
+def _release(woken: threading.Lock, _: None = None) -> None:
     """Wake who waits on it, once; only under the driver's lock."""
     if woken.locked():
         woken.release()

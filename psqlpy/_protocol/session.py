@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
-from psqlpy._pq.enums import TransactionStatus
+from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.draining import Draining
 from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.state import TRANSITIONS, Event, State, advance
+from psqlpy._protocol.state import Column, Event, State, advance
 from psqlpy._protocol.statements import StatementCache
 
 if TYPE_CHECKING:
@@ -33,9 +33,12 @@ Notification = tuple[str, str, int]
 # A pump delivers 64 results or makes 32 reads; after so many of them the event loop has its turn.
 PUMPS_PER_TURN = 8
 
+TUPLES_OK = int(ExecStatus.TUPLES_OK)
+
 # A look-up on an Enum class isn't free, and every query takes several.
 READY, FLYING, DRAINING, CLOSED = State.READY, State.FLYING, State.DRAINING, State.CLOSED
-FLIGHT_SENT, ALL_LANDED = Event.FLIGHT_SENT, Event.ALL_LANDED
+AFTER_SENDING = Column(Event.FLIGHT_SENT)
+AFTER_LANDING = Column(Event.ALL_LANDED)
 
 
 class Session(Draining):
@@ -153,7 +156,7 @@ class Session(Draining):
 
     def fly(self, request: Request, flushed: int) -> None:
         """Note a flight that was written; `flushed` is what sending it returned: 0 all, 1 some is left, -1 failed."""
-        self.state = TRANSITIONS[self.state][FLIGHT_SENT]
+        self.state = AFTER_SENDING[self.state]
         self.flights.append(request)
         if flushed:
             self.wants_write = True
@@ -209,17 +212,30 @@ class Session(Draining):
 
     # Answers
 
-    def pump(self, ready: int) -> None:
-        """Go on with what the socket allows: `ready` has bit 1 if it is readable, bit 2 if writable."""
+    def pump(self, ready: int) -> bool:
+        """Go on with what the socket allows: `ready` has bit 1 if it is readable, bit 2 if writable.
+
+        Returns False when all is quiet: nothing is in flight, to be written or to be read.
+        """
         self.has_more = False
         try:
             for _ in range(PUMPS_PER_TURN):
                 if self.dialogue is not None:
                     self.dialogue.advance(self, ready)
-                    return
+                    return True
                 if self.state is CLOSED:
-                    return
-                flags, results = self.pgconn.pump(len(self.flights), ready & 1)
+                    return True
+                flights = self.flights
+                result = self.pgconn.pump_one(len(flights), ready & 1)
+                if result is not None:
+                    had_to_write, self.wants_write = self.wants_write, False
+                    flights[0].receive(self, TUPLES_OK, result)
+                    self._land()
+                    if not flights:
+                        return had_to_write or self.state is not READY
+                    flights[-1].more(self)
+                    return True
+                flags, results = self.pgconn.pumped()
                 self.wants_write = bool(flags & WANT_WRITE)
                 for status, result in results:
                     if result is None:
@@ -231,9 +247,10 @@ class Session(Draining):
                 if self.flights and not self.wants_write:
                     self.flights[-1].more(self)
                 if not flags & MORE:
-                    return
+                    return True
                 ready = 0
             self.has_more = True
+            return True
         except BaseException as error:
             self._interrupted(error)
             raise
@@ -257,7 +274,7 @@ class Session(Draining):
             return
         request = self.flights.popleft()
         if not self.flights and self.state is FLYING:
-            self.state = TRANSITIONS[FLYING][ALL_LANDED]
+            self.state = AFTER_LANDING[FLYING]
         try:
             ended = request.land(self)
         except Exception as error:
@@ -272,8 +289,12 @@ class Session(Draining):
             if not request.done:
                 # What `finish` does: every query comes by here.
                 request.done = True
-                if request.wake is not None:
-                    request.wake()
+                wake = request.wake
+                if wake is not None:
+                    try:
+                        wake(None)
+                    except request.TOO_LATE:
+                        pass
             if request.holds_followers:
                 self._open_gate()
         elif request in self.retries:
