@@ -33,6 +33,18 @@ extern "Python" void psq_on_notice(void *handle, const PGresult *notice);
 PQnoticeReceiver PQsetNoticeReceiver(PGconn *conn, void (*receiver)(void *, const PGresult *), void *handle);
 """
 
+# cffi gives up the GIL around every call, which is two locks and a signal: as much work as all else in a short call,
+# and where threads compete a wait of up to sys.getswitchinterval() for its return. These keep it: each takes some
+# microseconds, and gives it up by itself when it has much to do (gil.h).
+KEEP_GIL = (
+    "PQclear",
+    "PQntuples",
+    "PQnfields",
+    "psq_decode_row",
+    "psq_execute_flight",
+    "psq_pump_one",
+)
+
 # Homebrew doesn't put these on the PATH.
 HOMEBREW = ("/opt/homebrew/opt/libpq/bin/pg_config", "/usr/local/opt/libpq/bin/pg_config")
 
@@ -109,6 +121,17 @@ def declarations(header: str) -> str:
     return text + "\n" + "\n".join(macros)
 
 
+def gil_macros() -> str:
+    """What replaces Python's macros in the functions that cffi generates. The names are compared by the compiler."""
+    keeps = " || ".join(f'__builtin_strcmp(__func__, "_cffi_f_{name}") == 0' for name in KEEP_GIL)
+    return f"""
+#undef Py_BEGIN_ALLOW_THREADS
+#undef Py_END_ALLOW_THREADS
+#define Py_BEGIN_ALLOW_THREADS {{ PyThreadState *_save = {keeps} ? NULL : PyEval_SaveThread();
+#define Py_END_ALLOW_THREADS if (_save != NULL) PyEval_RestoreThread(_save); }}
+"""
+
+
 def compile_flags() -> list[str]:
     flags = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
     if os.environ.get("PSQLPY_WERROR"):
@@ -138,7 +161,7 @@ def make_ffibuilder(root: str = "") -> FFI:
     free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
     ffi.set_source(
         MODULE,
-        "#include <libpq-fe.h>\n" + "".join(f'#include "{helper}.h"\n' for helper in HELPERS),
+        "#include <libpq-fe.h>\n" + "".join(f'#include "{helper}.h"\n' for helper in HELPERS) + gil_macros(),
         sources=[f"{sources}/{helper}.c" for helper in HELPERS],
         depends=[f"{sources}/libpq.cdef.h", *(f"{sources}/{helper}.h" for helper in HELPERS)],
         include_dirs=[*libpq.includes, sources],

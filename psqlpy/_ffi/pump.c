@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 
 #include "capabilities.h"
+#include "gil.h"
 #include "pump.h"
 
 /* Reads per call: enough to keep up with a fast server, few enough that others on the event loop get their turn. */
@@ -99,12 +100,14 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
     return 0;
 }
 
-void
-psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
+/* Flush, read if `readable`, and deliver the results of at most `flights` flights. */
+static void
+pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
 {
     int tls = PQsslInUse(conn);
     int flushed = PQflush(conn);
     int reads = 0;
+    PyThreadState *released = NULL;
 
     state->count = 0;
     state->flags = 0;
@@ -123,6 +126,8 @@ psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
             state->flags |= PSQ_MORE;
             break;
         }
+        if (released == NULL)
+            released = psq_release_gil(1);
         if (!PQconsumeInput(conn))
             state->flags |= PSQ_BROKEN;
         else if (waiting <= 0 && psq_tls_pending(conn) == 0) {
@@ -135,12 +140,13 @@ psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
     state->notify = PQnotifies(conn);
     if (state->notify != NULL)
         state->flags |= PSQ_NOTIFY;
+    psq_take_gil(released);
 }
 
 PGresult *
 psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state)
 {
-    psq_pump(conn, flights, readable, state);
+    pump(conn, flights, readable, state);
     if (state->count != 2 || state->flags != 0 || state->statuses[0] != PGRES_TUPLES_OK || state->results[1] != NULL)
         return NULL;
     state->count = 0;
@@ -205,7 +211,7 @@ psq_take_rows(PGconn *conn, int limit, int readable, psq_rows *taken)
         if (PQisBusy(conn)) {
             int waiting = psq_readable_bytes(PQsocket(conn));
 
-            /* As in psq_pump: with TLS one read more. */
+            /* As in pump: with TLS one read more. */
             if (!readable && (empty || (waiting <= 0 && !tls)))
                 return PSQ_ROWS_WAIT;
             if (!PQconsumeInput(conn))

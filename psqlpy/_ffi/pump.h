@@ -23,11 +23,8 @@ typedef struct {
 } psq_pump_state;
 
 /* Flush, read if `readable`, and deliver the results of at most `flights` flights (one Sync each). The caller owns the
- * results. Never blocks. */
-void psq_pump(PGconn *conn, int flights, int readable, psq_pump_state *state);
-
-/* psq_pump for the everyday answer. When that is one TUPLES_OK and its Sync and nothing else, returns the result and leaves
- * the state empty; otherwise NULL, and the state says what there was. */
+ * results. When there is just one, TUPLES_OK, and its Sync, which is the everyday answer, returns it and leaves the state
+ * empty but for `rows`; otherwise NULL, and the state says what there was. Never blocks. Called with the GIL. */
 PGresult *psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state);
 
 /* Outside a pipeline: read until PQgetResult or PQgetCopyData won't block, or the socket is empty. `copy_out`: only read.

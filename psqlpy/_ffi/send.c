@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 
 #include "capabilities.h"
+#include "gil.h"
 #include "send.h"
 
 /* Enough for nearly every statement without a malloc. */
@@ -123,7 +124,10 @@ int
 psq_execute_flight(PGconn *conn, const char *name, int parameter_count, const char *packed, size_t size,
                    int result_format)
 {
-    if (!psq_send_execute(conn, name, parameter_count, packed, size, result_format))
-        return -1;
-    return psq_end_flight(conn);
+    PyThreadState *released = psq_release_gil(size > PSQ_WORTH_RELEASING);
+    int sent = psq_send_execute(conn, name, parameter_count, packed, size, result_format);
+    int flushed = sent ? psq_end_flight(conn) : -1;
+
+    psq_take_gil(released);
+    return flushed;
 }

@@ -25,7 +25,8 @@ int psq_send_flush_request(PGconn *conn);
 /* End the flight: Sync, then send what the socket takes. Returns 0 when all is sent, 1 when some is left, -1 on failure. */
 int psq_end_flight(PGconn *conn);
 
-/* The everyday flight: psq_send_execute, then psq_end_flight. Returns what psq_end_flight does, or -1. */
+/* The everyday flight: psq_send_execute, then psq_end_flight. Returns what psq_end_flight does, or -1. Called with the
+ * GIL. */
 int psq_execute_flight(PGconn *conn, const char *name, int parameter_count, const char *packed, size_t size,
                        int result_format);
 
