@@ -11,7 +11,7 @@ from typing import Any
 
 from griffe import Class, Extension, Function, Module, Object
 
-ITEM = re.compile(r"^((?:`?\w+`?)(?:, `?\w+`?)*): (?=\S)")
+ITEM = re.compile(r"^(`?[a-z_]\w*`?(?:, `?[a-z_]\w*`?)*): (?=\S)")
 
 # What a module's docstring says to those who change it.
 FOR_CONTRIBUTORS = re.compile(r" ?\bNot here: .*?\.$|^Long, since .*?\.$", re.MULTILINE)

@@ -1,7 +1,7 @@
 """What mkdocs.yml asks for: what the pages need to be a site, without being changed for it.
 
-docs/connection-pool.md has boxes of another site's kind (`::: tip`), which mkdocstrings would take for its own, and links
-into that site. The table of SQLSTATEs is made from the code. Not here: how docstrings read (site_docstrings.py).
+docs/connection-pool.md has boxes of another site's kind (`::: tip`), which mkdocstrings would take for its own, and
+links into that site. The table of SQLSTATEs is made from the code. Not here: how docstrings read (site_docstrings.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from psqlpy._sqlstates import CLASSES, LEAVES
 
-BOX = re.compile(r"^::: (important|tip|caution|warning)(?: (.+))?\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
+BOX = re.compile(r"^::: (important|tip|caution|warning)(?: ([^\n]+))?\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
 KINDS = {"important": "warning", "caution": "warning", "warning": "warning", "tip": "tip"}
 ELSEWHERE = "./../../introduction/components/"
 SQLSTATES = "<!-- sqlstates -->"
