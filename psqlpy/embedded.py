@@ -36,7 +36,7 @@ class Server:
     `bin_directory` holds psql, pg_dump and the like. Dropping the object doesn't stop the server.
     """
 
-    host = "127.0.0.1"
+    host: str = "127.0.0.1"
 
     def __init__(self, link: Link, reply: dict[str, Any], path: str | None, bin_directory: str) -> None:
         self.port: int = reply["port"]
@@ -44,10 +44,12 @@ class Server:
         self.directory: str = reply["directory"]
         self.data_directory: str = reply["data_directory"]
         self.socket_directory: str = reply["socket_directory"]
-        self.bin_directory = bin_directory
+        self.bin_directory: str = bin_directory
         login = f"postgresql://postgres:{reply['password']}"
-        self.dsn = f"{login}@{self.host}:{self.port}/postgres"
-        self.socket_dsn = f"{login}@/postgres?host={quote(self.socket_directory, safe='/')}&port={self.port}"
+        self.dsn: str = f"{login}@{self.host}:{self.port}/postgres"
+        self.socket_dsn: str = (
+            f"{login}@/postgres?host={quote(self.socket_directory, safe='/')}&port={self.port}"
+        )
         self._link, self._path, self._last_log = link, path, b""
 
     @property
