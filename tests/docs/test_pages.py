@@ -35,6 +35,7 @@ STATEMENTS = [block for block in BLOCKS if block.language == "sql" and "run" not
 NOT_RUN = [
     ("README.md", "Try it"),
     ("README.md", "Try it 2"),
+    ("README.md", "Use it"),
     ("docs/benchmarks.md", "One row by its primary key, again and again"),
     ("docs/embedded.md", "A server of your own 3"),
 ]
