@@ -109,9 +109,10 @@ def start(
 ) -> Server:
     """Start a server and wait until it accepts connections; the caller's process owns it.
 
-    `path`: a directory that keeps the data, made if missing (its parent isn't); one server at a time uses it.
-    `port`: on 127.0.0.1; 0 picks a free one. `settings`: lines of postgresql.conf. `timeout`: in seconds, for
-    all of it.
+    path: a directory that keeps the data, made if missing (its parent isn't); one server at a time uses it.
+    port: on 127.0.0.1; 0 picks a free one.
+    settings: lines of postgresql.conf.
+    timeout: in seconds, for all of it.
 
     Settings that differ from PostgreSQL's: max_connections 200, UTC, collation C.UTF-8; without `path` also
     fsync, synchronous_commit and full_page_writes off. As root the server runs as `postgres`, `nobody` or
