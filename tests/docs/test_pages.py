@@ -228,6 +228,24 @@ def test_a_note_is_for_the_next_block_only() -> None:
     assert other.notes == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "shells"),
+    [
+        ("```python\nawait one()\n```\n", ["asyncio", "trio", "threads"]),
+        ("```python\nimport asyncio\nasyncio.run(main())\n```\nasync", ["asyncio", "threads"]),
+        ("```python\nawait asyncio.sleep(1)\n```\n", ["asyncio"]),
+        ("```python\nimport trio\nawait one()\n```\n", ["trio"]),
+        ("```python\nimport anyio\nawait one()\n```\n", ["asyncio", "trio"]),
+        ("```python\none()\n```\n", ["asyncio", "threads"]),
+        ("<!-- not in threads: one of them waits -->\n```python\nawait one()\n```\n", ["asyncio", "trio"]),
+        ("<!-- not on trio: it has none of it -->\n\n```python\nawait one()\n```\n", ["asyncio", "threads"]),
+    ],
+)
+def test_a_program_runs_in_every_way_that_it_can(text: str, shells: list[str]) -> None:
+    [block] = blocks_of("page.md", text)
+    assert shells_of(block) == shells
+
+
 def test_the_library_is_what_threads_import() -> None:
     text = "import psqlpy\nfrom psqlpy import ConnectionPool\nasync def main() -> None:\n    await one()\n"
     [block] = blocks_of("page.md", f"```python\n{text}```\n")

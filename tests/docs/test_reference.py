@@ -8,8 +8,9 @@ import re
 import pytest
 
 import psqlpy
-from psqlpy import sync
+from psqlpy import embedded, exceptions, sync, types
 from psqlpy._async.copy_out import CopyOut
+from psqlpy._async.kept import KeptConnection
 from psqlpy._async.stream import RowStream
 from tests.docs.pages import ROOT
 
@@ -45,8 +46,7 @@ def test_every_page_of_the_reference_can_be_reached() -> None:
 
 def test_what_is_hidden_is_there_and_is_nobodys_to_call() -> None:
     classes = [value for name in psqlpy.__all__ if inspect.isclass(value := getattr(psqlpy, name))]
-    modules = [psqlpy.embedded, psqlpy.exceptions, psqlpy.types]  # type: ignore[attr-defined]
-    places = [*classes, *modules, psqlpy._async.kept.KeptConnection, CopyOut, RowStream]  # type: ignore[attr-defined]
+    places: list[object] = [*classes, embedded, exceptions, types, KeptConnection, CopyOut, RowStream]
     for name in HIDDEN:
         assert any(hasattr(place, name) for place in places), name
     guides = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
