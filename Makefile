@@ -5,13 +5,14 @@ PYTHON ?=
 export PYTHON
 VENV := .venv/bin/python
 
-.PHONY: help setup demo test test-long check sync format clean
+.PHONY: help setup demo test test-long check docs sync format clean
 
 help:
 	@echo 'make demo       run examples/quickstart.py against an embedded PostgreSQL server'
 	@echo 'make test       all tests but the long ones (PSQLPY_TEST_DSN: against another server; ARGS: for pytest)'
 	@echo 'make test-long  the long ones'
 	@echo 'make check      linters, types, layers, drift of generated files'
+	@echo 'make docs       build the site: build/site/index.html'
 	@echo 'make sync       generate psqlpy/_sync and tests/_sync'
 	@echo 'make format     format Python and C'
 	@echo 'make clean      remove .venv and everything that was built'
@@ -30,6 +31,9 @@ test-long: setup
 
 check: setup
 	@$(VENV) tools/check.py
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict
 
 sync: setup
 	@$(VENV) tools/make_sync.py

@@ -6,35 +6,35 @@ from psqlpy._wrappers import Array, BigInt, Float32, Float64, Integer, MacAddr6,
 
 
 class BoolArray(Array):
-    """boolean[]"""
+    """A sequence for boolean[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_bool"
 
 
 class UUIDArray(Array):
-    """uuid[]"""
+    """A sequence for uuid[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_uuid"
 
 
 class VarCharArray(Array):
-    """varchar[]"""
+    """A sequence for varchar[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_varchar"
 
 
 class TextArray(Array):
-    """text[]"""
+    """A sequence for text[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_text"
 
 
 class Int16Array(Array):
-    """smallint[]"""
+    """A sequence for smallint[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_int2"
@@ -42,7 +42,7 @@ class Int16Array(Array):
 
 
 class Int32Array(Array):
-    """integer[]"""
+    """A sequence for integer[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_int4"
@@ -50,7 +50,7 @@ class Int32Array(Array):
 
 
 class Int64Array(Array):
-    """bigint[]"""
+    """A sequence for bigint[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_int8"
@@ -58,7 +58,7 @@ class Int64Array(Array):
 
 
 class Float32Array(Array):
-    """real[]"""
+    """A sequence for real[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_float4"
@@ -66,7 +66,7 @@ class Float32Array(Array):
 
 
 class Float64Array(Array):
-    """double precision[]"""
+    """A sequence for double precision[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_float8"
@@ -74,7 +74,7 @@ class Float64Array(Array):
 
 
 class MoneyArray(Array):
-    """money[]"""
+    """A sequence for money[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_money"
@@ -82,56 +82,56 @@ class MoneyArray(Array):
 
 
 class IpAddressArray(Array):
-    """inet[]"""
+    """A sequence for inet[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_inet"
 
 
 class JSONBArray(Array):
-    """jsonb[]"""
+    """A sequence for jsonb[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_jsonb"
 
 
 class JSONArray(Array):
-    """json[]"""
+    """A sequence for json[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_json"
 
 
 class DateArray(Array):
-    """date[]"""
+    """A sequence for date[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_date"
 
 
 class TimeArray(Array):
-    """time[]"""
+    """A sequence for time[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_time"
 
 
 class DateTimeArray(Array):
-    """timestamp[]"""
+    """A sequence for timestamp[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_timestamp"
 
 
 class DateTimeTZArray(Array):
-    """timestamptz[]"""
+    """A sequence for timestamptz[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_timestamptz"
 
 
 class MacAddr6Array(Array):
-    """macaddr[]"""
+    """A sequence for macaddr[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_macaddr"
@@ -139,7 +139,7 @@ class MacAddr6Array(Array):
 
 
 class MacAddr8Array(Array):
-    """macaddr8[]"""
+    """A sequence for macaddr8[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_macaddr8"
@@ -147,56 +147,56 @@ class MacAddr8Array(Array):
 
 
 class NumericArray(Array):
-    """numeric[]"""
+    """A sequence for numeric[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_numeric"
 
 
 class PointArray(Array):
-    """point[]"""
+    """A sequence for point[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_point"
 
 
 class BoxArray(Array):
-    """box[]"""
+    """A sequence for box[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_box"
 
 
 class PathArray(Array):
-    """path[]"""
+    """A sequence for path[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_path"
 
 
 class LineArray(Array):
-    """line[]"""
+    """A sequence for line[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_line"
 
 
 class LsegArray(Array):
-    """lseg[]"""
+    """A sequence for lseg[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_lseg"
 
 
 class CircleArray(Array):
-    """circle[]"""
+    """A sequence for circle[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_circle"
 
 
 class IntervalArray(Array):
-    """interval[]"""
+    """A sequence for interval[]; nested for more dimensions, None for NULL."""
 
     __slots__ = ()
     _psqlpy_type = "_interval"

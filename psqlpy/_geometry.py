@@ -91,7 +91,7 @@ class Path(Wrapper):
     def __init__(self, value: Numbers, *, closed: bool = False) -> None:
         numbers = _flat(type(self), value)
         self._psqlpy_value = _points(type(self), numbers)
-        self.closed = bool(closed) or isinstance(value, ClosedPath)
+        self.closed: bool = bool(closed) or isinstance(value, ClosedPath)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Path):

@@ -29,19 +29,19 @@ class Notice:
     )
 
     def __init__(self, fields: Mapping[str, str | None], backend_pid: int) -> None:
-        self.backend_pid = backend_pid
-        self.severity = fields.get("severity")
-        self.level = fields.get("severity_nonlocalized") or self.severity
-        self.message = fields.get("message_primary") or ""
-        self.sqlstate = fields.get("sqlstate")
-        self.detail = fields.get("detail")
-        self.hint = fields.get("hint")
-        self.context = fields.get("context")
-        self.schema_name = fields.get("schema_name")
-        self.table_name = fields.get("table_name")
-        self.column_name = fields.get("column_name")
-        self.datatype_name = fields.get("datatype_name")
-        self.constraint_name = fields.get("constraint_name")
+        self.backend_pid: int = backend_pid
+        self.severity: str | None = fields.get("severity")
+        self.level: str | None = fields.get("severity_nonlocalized") or self.severity
+        self.message: str = fields.get("message_primary") or ""
+        self.sqlstate: str | None = fields.get("sqlstate")
+        self.detail: str | None = fields.get("detail")
+        self.hint: str | None = fields.get("hint")
+        self.context: str | None = fields.get("context")
+        self.schema_name: str | None = fields.get("schema_name")
+        self.table_name: str | None = fields.get("table_name")
+        self.column_name: str | None = fields.get("column_name")
+        self.datatype_name: str | None = fields.get("datatype_name")
+        self.constraint_name: str | None = fields.get("constraint_name")
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.message}"

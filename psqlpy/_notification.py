@@ -14,10 +14,10 @@ class ListenerNotificationMsg:
     __slots__ = ("channel", "connection", "payload", "process_id")
 
     def __init__(self, channel: str, payload: str, process_id: int, connection: Any) -> None:
-        self.channel = channel
-        self.payload = payload
-        self.process_id = process_id
-        self.connection = connection
+        self.channel: str = channel
+        self.payload: str = payload
+        self.process_id: int = process_id
+        self.connection: Any = connection
 
     def __repr__(self) -> str:
         return f"<ListenerNotificationMsg {self.channel!r}: {self.payload!r} from {self.process_id}>"

@@ -33,13 +33,13 @@ class QueryEvent:
         error: BaseException | None,
         backend_pid: int,
     ) -> None:
-        self.query = query
-        self.parameter_types = tuple(type(value).__name__ for value in parameters)
+        self.query: str = query
+        self.parameter_types: tuple[str, ...] = tuple(type(value).__name__ for value in parameters)
         self.parameters: Sequence[object] | None = parameters
-        self.duration = duration
-        self.row_count = row_count
-        self.error = error
-        self.backend_pid = backend_pid
+        self.duration: float = duration
+        self.row_count: int | None = row_count
+        self.error: BaseException | None = error
+        self.backend_pid: int = backend_pid
 
     def __repr__(self) -> str:
         ended = "failed" if self.error is not None else f"{self.row_count} rows"

@@ -27,10 +27,13 @@ class ConnectionPoolStatus(NamedTuple):
 class ConnectionPoolStats(NamedTuple):
     """What a pool has done since it was made.
 
-    `acquired`: connections given to a call or a block. `opened`: connections made. `closed`: connections closed, by
-    reason: "lost" (broken, or refused by the `reset` hook), "expired" (by `expire_connections`), "surplus" (by
-    `resize`), "pool closed". `waited`: calls that found all connections in use. `timed_out`: of these, those whose time
-    was over before one became free. `errors`: connections that could not be made, the `setup` hook included.
+    acquired: connections given to a call or a block.
+    opened: connections made.
+    closed: connections closed, a dict by reason: "lost" (broken, or refused by the `reset` hook), "expired" (by
+        `expire_connections`), "surplus" (by `resize`), "pool closed".
+    waited: calls that found all connections in use.
+    timed_out: of these, those whose time was over before one became free.
+    errors: connections that could not be made, the `setup` hook included.
     """
 
     acquired: int

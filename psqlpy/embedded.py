@@ -36,7 +36,7 @@ class Server:
     `bin_directory` holds psql, pg_dump and the like. Dropping the object doesn't stop the server.
     """
 
-    host = "127.0.0.1"
+    host: str = "127.0.0.1"
 
     def __init__(self, link: Link, reply: dict[str, Any], path: str | None, bin_directory: str) -> None:
         self.port: int = reply["port"]
@@ -44,10 +44,12 @@ class Server:
         self.directory: str = reply["directory"]
         self.data_directory: str = reply["data_directory"]
         self.socket_directory: str = reply["socket_directory"]
-        self.bin_directory = bin_directory
+        self.bin_directory: str = bin_directory
         login = f"postgresql://postgres:{reply['password']}"
-        self.dsn = f"{login}@{self.host}:{self.port}/postgres"
-        self.socket_dsn = f"{login}@/postgres?host={quote(self.socket_directory, safe='/')}&port={self.port}"
+        self.dsn: str = f"{login}@{self.host}:{self.port}/postgres"
+        self.socket_dsn: str = (
+            f"{login}@/postgres?host={quote(self.socket_directory, safe='/')}&port={self.port}"
+        )
         self._link, self._path, self._last_log = link, path, b""
 
     @property
@@ -107,9 +109,10 @@ def start(
 ) -> Server:
     """Start a server and wait until it accepts connections; the caller's process owns it.
 
-    `path`: a directory that keeps the data, made if missing (its parent isn't); one server at a time uses it.
-    `port`: on 127.0.0.1; 0 picks a free one. `settings`: lines of postgresql.conf. `timeout`: in seconds, for
-    all of it.
+    path: a directory that keeps the data, made if missing (its parent isn't); one server at a time uses it.
+    port: on 127.0.0.1; 0 picks a free one.
+    settings: lines of postgresql.conf.
+    timeout: in seconds, for all of it.
 
     Settings that differ from PostgreSQL's: max_connections 200, UTC, collation C.UTF-8; without `path` also
     fsync, synchronous_commit and full_page_writes off. As root the server runs as `postgres`, `nobody` or

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import psqlpy._sqlstates as _sqlstates  # so written, pyright finds its __all__
     from psqlpy._sqlstates import *  # noqa: F403  (type checkers see the leaf classes; __getattr__ makes them)
 
 # Neither leaf classes nor Warning: a star import must not hide the built-in SyntaxError or Warning.
@@ -33,6 +34,9 @@ __all__ = [
     "UUIDValueConvertError", "WarningError",
 ]
 # fmt: on
+
+if TYPE_CHECKING:
+    __all__ += _sqlstates.__all__  # else pyright takes them for private
 
 
 class WarningError(Exception):

@@ -22,6 +22,7 @@ def checks() -> dict[str, list[str]]:
     c_files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "psqlpy/_ffi").glob("*.[ch]"))
     found = {
         "mypy --strict": [PYTHON, "-m", "mypy"],
+        "documentation": [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet"],
         "C module with -Werror": [PYTHON, "build_ffi.py", "--check"],
         "import-linter": [str(BIN / "lint-imports"), "--no-logo"],
         "ruff check": [PYTHON, "-m", "ruff", "check", "--quiet", "."],
@@ -43,7 +44,7 @@ def checks() -> dict[str, list[str]]:
 
 def run(command: list[str]) -> tuple[bool, str, float]:
     begun = time.monotonic()
-    environment = {**os.environ, "PSQLPY_WERROR": "1", "NO_COLOR": "1"}
+    environment = {**os.environ, "PSQLPY_WERROR": "1", "NO_COLOR": "1", "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -131,6 +131,10 @@ def render(text: str) -> str:
         category = classes[condition.sqlstate[:2]][0]
         lines += ["", f"    class {names[condition.sqlstate]}({category}):"]
         lines += [f'        """{condition.sqlstate} {condition.name}."""']
+    # Only names of an __all__ are public for pyright where the package has one.
+    lines += ["", "    __all__ = ["]
+    lines += [f'        "{name}",' for name in sorted(names.values())]
+    lines += ["    ]"]
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from re import IGNORECASE, compile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from psqlpy import exceptions
 from psqlpy._io.primitives import monotonic
@@ -28,6 +28,7 @@ CheckedOut = tuple[Callable[..., Any], float | None, tuple[bytes, ...]]
 
 #: Of `default=`: that it wasn't given.
 NO_DEFAULT: Any = object()
+D = TypeVar("D")  # the type of one that was given
 
 _DROPS_PREPARED = compile(r"\b(?:DISCARD|DEALLOCATE)\b", IGNORECASE)
 
@@ -82,6 +83,27 @@ class Executor:
         run, query, deadline = self._depart(querystring, parameters, prepared, timeout)
         await run(query, deadline)
         return QueryResult(query.result, query.plan)
+
+    @overload
+    async def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> SingleQueryResult: ...
+
+    @overload
+    async def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+        default: D,
+    ) -> SingleQueryResult | D: ...
 
     async def fetch_row(
         self,

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from math import inf
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from psqlpy import exceptions
 from psqlpy._async.connection import Connection
 from psqlpy._async.copying import Copying
-from psqlpy._async.executor import NO_DEFAULT, check_timeout, deadline_after
+from psqlpy._async.executor import NO_DEFAULT, D, check_timeout, deadline_after
 from psqlpy._async.hooks import Hooks
 from psqlpy._async.notifying import Notifying
 from psqlpy._async.observing import Observing
@@ -116,7 +116,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
             ssl_mode,
             ca_file,
         )
-        self.timeout = check_timeout("timeout", timeout)
+        self.timeout: float | None = check_timeout("timeout", timeout)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         super().__init__(config, registry_of(types), acquire, hooks)
@@ -236,6 +236,27 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         """Do what `execute` does, under the name that says so."""
         result: QueryResult = await self._with_connection("fetch", timeout, querystring, parameters, prepared)
         return result
+
+    @overload
+    async def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> SingleQueryResult: ...
+
+    @overload
+    async def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+        default: D,
+    ) -> SingleQueryResult | D: ...
 
     async def fetch_row(
         self,

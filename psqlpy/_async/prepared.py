@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from psqlpy._async.cursor import Cursor
-from psqlpy._async.executor import NO_DEFAULT, Executor
+from psqlpy._async.executor import NO_DEFAULT, D, Executor
 from psqlpy._column import Column
 from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
 from psqlpy._protocol.prepare import Prepare
@@ -48,6 +48,16 @@ class PreparedStatement:
     async def fetch(self, parameters: object = None, *, timeout: float | None = None) -> QueryResult:
         """Do what `execute` does, under the name that says so."""
         return await self._owner.execute(self._querystring, self._choose(parameters), timeout=timeout)
+
+    @overload
+    async def fetch_row(
+        self, parameters: object = None, *, timeout: float | None = None
+    ) -> SingleQueryResult: ...
+
+    @overload
+    async def fetch_row(
+        self, parameters: object = None, *, timeout: float | None = None, default: D
+    ) -> SingleQueryResult | D: ...
 
     async def fetch_row(
         self, parameters: object = None, *, timeout: float | None = None, default: Any = NO_DEFAULT

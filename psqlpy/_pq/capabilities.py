@@ -75,7 +75,7 @@ class Capabilities:
 _NAMES = tuple(name for name, value in vars(Capabilities).items() if isinstance(value, property))
 _VERSIONS = ("libpq_version", "built_with")
 
-capabilities = Capabilities()
+capabilities: Capabilities = Capabilities()
 
 
 def _version(number: int) -> str:

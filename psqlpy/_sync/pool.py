@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from psqlpy import exceptions
 from psqlpy._checks import check_pool_size
@@ -24,7 +24,7 @@ from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.copying import Copying
-from psqlpy._sync.executor import NO_DEFAULT, check_timeout, deadline_after
+from psqlpy._sync.executor import NO_DEFAULT, D, check_timeout, deadline_after
 from psqlpy._sync.hooks import Hooks
 from psqlpy._sync.notifying import Notifying
 from psqlpy._sync.observing import Observing
@@ -117,7 +117,7 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
             ssl_mode,
             ca_file,
         )
-        self.timeout = check_timeout("timeout", timeout)
+        self.timeout: float | None = check_timeout("timeout", timeout)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         super().__init__(config, registry_of(types), acquire, hooks)
@@ -235,6 +235,27 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         """Do what `execute` does, under the name that says so."""
         result: QueryResult = self._with_connection("fetch", timeout, querystring, parameters, prepared)
         return result
+
+    @overload
+    def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> SingleQueryResult: ...
+
+    @overload
+    def fetch_row(
+        self,
+        querystring: str,
+        parameters: object = None,
+        prepared: bool | None = None,
+        *,
+        timeout: float | None = None,
+        default: D,
+    ) -> SingleQueryResult | D: ...
 
     def fetch_row(
         self,

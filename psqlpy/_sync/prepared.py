@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from psqlpy._column import Column
 from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
@@ -12,7 +12,7 @@ from psqlpy._protocol.prepare import Prepare
 from psqlpy._protocol.simple_query import encode_query
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._sync.cursor import Cursor
-from psqlpy._sync.executor import NO_DEFAULT, Executor
+from psqlpy._sync.executor import NO_DEFAULT, D, Executor
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
@@ -49,6 +49,14 @@ class PreparedStatement:
     def fetch(self, parameters: object = None, *, timeout: float | None = None) -> QueryResult:
         """Do what `execute` does, under the name that says so."""
         return self._owner.execute(self._querystring, self._choose(parameters), timeout=timeout)
+
+    @overload
+    def fetch_row(self, parameters: object = None, *, timeout: float | None = None) -> SingleQueryResult: ...
+
+    @overload
+    def fetch_row(
+        self, parameters: object = None, *, timeout: float | None = None, default: D
+    ) -> SingleQueryResult | D: ...
 
     def fetch_row(
         self, parameters: object = None, *, timeout: float | None = None, default: Any = NO_DEFAULT

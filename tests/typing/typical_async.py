@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psqlpy import (
+    Column,
     Connection,
     ConnectionPool,
     ConnectionPoolBuilder,
     ConnRecyclingMethod,
     IsolationLevel,
+    ListenerNotificationMsg,
+    PreparedStatement,
+    QueryEvent,
     QueryResult,
     Record,
+    SingleQueryResult,
     SslMode,
     Transaction,
     connect,
+    embedded,
     exceptions,
 )
 from psqlpy.extra_types import JSONB, SmallInt
 from psqlpy.row_factories import class_row, tuple_row
+from psqlpy.types import Types
 
 
 @dataclass
@@ -100,3 +109,83 @@ async def whole() -> int:
     async with one:
         print(one.hosts, one.ports, one.user)
     return balance + 1
+
+
+async def one(id: int) -> str:
+    certain: SingleQueryResult = await pool.fetch_row("SELECT * FROM users WHERE id = $1", [id])
+    found = await pool.fetch_row("SELECT * FROM users WHERE id = $1", [id], default=None)
+    if found is None:
+        return "nobody"
+    user: User = found.as_class(User)
+    record: Record = certain.record()
+    values: dict[str, Any] = found.result()
+    print(record["id"], values, certain.row_factory(named).upper(), certain.result(as_tuple=True)[0])
+    return user.name
+
+
+async def read_slowly() -> None:
+    async with pool.acquire() as connection:
+        async for row in connection.stream("SELECT id FROM users", chunk_size=500, as_tuple=True):
+            print(row)
+        async with connection.cursor("SELECT id FROM users", array_size=10, scroll=True) as cursor:
+            last: QueryResult = await cursor.fetch_last()
+            print(last.result(), (await cursor.fetchmany(5)).rowcount)
+            async for result in cursor:
+                print(result.as_class(User)[0].name)
+        statement: PreparedStatement = await connection.prepare("SELECT $1::int4", [1])
+        columns: list[Column] = statement.columns()
+        maybe: SingleQueryResult | str = await statement.fetch_row([2], default="none")
+        print(columns[0].name, statement.parameter_types, maybe)
+
+
+async def records() -> AsyncIterator[tuple[int, str]]:
+    yield 1, "a"
+
+
+async def copy(path: Path) -> int:
+    stored: int = await pool.copy_records_to_table("users", records(), ["id", "name"])
+    stored += await pool.copy_in("users", path, format="csv", header=True)
+    stored += await pool.copy_out("users", path, progress=lambda rows, size: print(rows, size))
+    async for row in pool.copy_out("users"):
+        print(row)
+    return stored
+
+
+async def on_message(connection: Connection, payload: str, channel: str, process_id: int) -> None:
+    print(connection.backend_pid, payload, channel, process_id)
+
+
+async def listen() -> None:
+    async with pool.listener(on_reconnect=lambda listener: print(listener.is_started)) as listener:
+        await listener.add_callback("jobs", on_message)
+        listener.listen()
+        listener.abort_listen()
+        message: ListenerNotificationMsg = await listener.receive(timeout=1)
+        async for each in listener.messages(timeout=0.5):
+            print(each.channel, each.payload, message.process_id)
+    await pool.notify("jobs", "work")
+
+
+async def token() -> str:
+    return "secret"
+
+
+async def prepare(connection: Connection) -> None:
+    await connection.execute("SET search_path = app")
+
+
+def log(event: QueryEvent) -> None:
+    print(event.query, event.duration, event.parameter_types, event.error)
+
+
+async def on_a_server_of_its_own() -> None:
+    types = Types(uuid_as_object=True)
+    types.composite("user", User)
+    with embedded.start(settings={"work_mem": "8MB"}) as server:
+        hooked = ConnectionPool(
+            server.dsn, password=token, setup=prepare, on_query=log, on_notice=print, types=types
+        )
+        print(hooked.status().available, hooked.stats().closed["lost"], server.running)
+        hooked.close()
+    with embedded.server() as dsn:
+        print(dsn.upper())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 import psqlpy
 import psqlpy.sync
+from psqlpy import embedded, exceptions, extra_types, row_factories
 
 # The version is the package's, not a mirror's.
 ONLY_ASYNC = {"__version__"}
@@ -125,6 +127,33 @@ def test_everything_public_has_a_docstring(module: types.ModuleType, name: str) 
         and not (inspect.getdoc(value) or "").strip()
     ]
     assert missing == []
+
+
+OTHER_MODULES = [embedded, exceptions, extra_types, row_factories, psqlpy.types]
+
+
+@pytest.mark.parametrize("module", OTHER_MODULES, ids=lambda module: module.__name__)
+def test_every_name_of_the_other_modules_has_a_docstring(module: types.ModuleType) -> None:
+    # The classes of SQLSTATEs aren't in __all__.
+    leaves = [name for name in dir(module) if name[0].isupper()] if module is exceptions else []
+    for name in {*module.__all__, *leaves} - {"Any", "Mapping", "TYPE_CHECKING"}:
+        value = getattr(module, name)
+        assert (value.__doc__ or "").strip(), name
+        if inspect.isclass(value) and not issubclass(value, Exception):
+            assert [member for member, found in members(value) if not inspect.getdoc(found)] == [], name
+
+
+# What methods return, without a name in the package.
+RETURNED = ["copy_out.CopyOut", "kept.KeptConnection", "listener.Messages", "stream.RowStream"]
+
+
+@pytest.mark.parametrize("side", ["_async", "_sync"])
+@pytest.mark.parametrize("name", RETURNED)
+def test_what_methods_return_has_docstrings(side: str, name: str) -> None:
+    module, _, class_name = name.partition(".")
+    cls = getattr(importlib.import_module(f"psqlpy.{side}.{module}"), class_name)
+    assert (vars(cls).get("__doc__") or "").strip()
+    assert [member for member, found in members(cls) if not inspect.getdoc(found)] == []
 
 
 @pytest.mark.parametrize("module", ["psqlpy", "psqlpy.sync"])
