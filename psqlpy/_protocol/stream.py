@@ -1,7 +1,8 @@
 """Stream: the rows of one statement as they arrive, some at a time, read no faster than they are asked for.
 
-Outside the pipeline, in libpq's chunked-rows or single-row mode (manual, "Retrieving Query Results in Chunks"). The
-statement is opened by an OpenStream, which waits for the first rows; each further rows are asked for by a Chunk. In
+Outside the pipeline, in libpq's single-row mode (manual, "Retrieving Query Results in Chunks"). Its chunked mode (17) is
+no faster, keeps rows back until a chunk is full, drops those before an error, and counts rows, however large they are.
+The statement is opened by an OpenStream, which waits for the first rows; each further rows are asked for by a Chunk. In
 between the dialogue is paused: nobody reads, libpq's buffer and the socket's fill up, and the server waits.
 """
 
@@ -136,7 +137,7 @@ class Stream(Dialogue):
 
     def _talk(self, pgconn: PGconn) -> Talk:
         sent = pgconn.send_execute(b"", self.count, self.packed, self.plan.format)
-        if not sent or not pgconn.set_row_mode(self.chunk_size):
+        if not sent or not pgconn.set_single_row_mode():
             raise exceptions.ConnectionLostError(pgconn.error_message)
         self.packed = b""
         yield from flush(pgconn)
