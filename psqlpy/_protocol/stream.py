@@ -38,7 +38,8 @@ class Stream(Dialogue):
     """Has the connection for itself until the last row was read, or `let_go` was called.
 
     `set_reading` switches the driver's look-out for input, `is_own_caller` tells whether who calls now is the one who
-    reads the rows: whoever brings it to its event loop sets both.
+    reads the rows, or that one has ended: waiting for the stream's end would take for ever. Whoever brings it to its
+    event loop sets both.
     """
 
     # Who reads the rows is gone: what is left is dropped by whoever comes next.
@@ -83,11 +84,18 @@ class Stream(Dialogue):
         self._go_on(session)
 
     def let_go(self) -> bool:
-        """Drop the rows that come from now on; False if all have been read. Its request is to be cancelled then."""
-        if not self.done and self._session is not None:
-            self.abandoned = True
-            self._waiting = None
-            self._go_on(self._session)
+        """Drop the rows that come from now on; True if there may be some: its request is to be cancelled then."""
+        if self.done:
+            return False
+        self.abandoned = True
+        taker, self._waiting = self._waiting, None
+        if taker is not None:
+            # It was closed by another than who waits for rows.
+            taker.finish()
+        if self._session is None:
+            # Not begun, and it won't be.
+            return False
+        self._go_on(self._session)
         return not self.done
 
     def meets(self, session: Session, request: Request) -> bool:
@@ -231,8 +239,12 @@ class OpenStream(Opening):
             )
 
     def _open(self, session: Session, statement: Statement, packed: bytes) -> None:
-        self.executing = self.written = True
         stream = self.stream
+        if stream.abandoned:
+            # Closed while the statement was being prepared.
+            self.finish()
+            return
+        self.executing = self.written = True
         # What was parsed just now, and nothing is in flight that may change a setting.
         self.plan = stream.plan = in_style(session, statement.result_plan, statement.columns)
         stream.packed, stream.count = packed, statement.parameter_plan.count

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._io.closing import SyncClosed, sync_close
-from psqlpy._io.streaming import sync_attach, sync_leave, sync_turn
+from psqlpy._io.streaming import patience, sync_attach, sync_leave, sync_turn
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.stream import Chunk, InTransaction, OpenStream, Stream
@@ -92,13 +92,13 @@ class RowStream:
         if rows is None:
             self._end()
             raise StopIteration
-        if self._state == "busy":
-            self._state = "open"
-            self._rows = iter(rows)
-        for row in self._rows:
-            return row
-        # Closed meanwhile.
-        raise StopIteration
+        if self._state != "busy":
+            # Closed meanwhile, perhaps before there was a cursor that could be.
+            self._leave()
+            raise StopIteration
+        self._state = "open"
+        self._rows = iter(rows)
+        return next(self._rows)
 
     def _open(self) -> list[Any] | None:
         connection = self._connection = self._owner._lease()
@@ -139,11 +139,12 @@ class RowStream:
         return self._decode(chunk.rows)
 
     def _decode(self, rows: PGresult | None) -> list[Any] | None:
-        if rows is None or self._stream is None:
+        stream = self._stream
+        if rows is None or stream is None:
             return None
         # The event loop's other tasks are to have their turn, also when all rows are there already.
         sync_turn()
-        return QueryResult(rows, self._stream.plan).result(None, self._as_tuple)
+        return QueryResult(rows, stream.plan).result(None, self._as_tuple)
 
     # Ending
 
@@ -156,10 +157,11 @@ class RowStream:
         self._end()
         if cursor is not None:
             return cursor.close(timeout=timeout)
-        if stream is None or stream.done or link is None or connection is None:
+        if stream is None or stream.done or link is None or connection is None or connection.is_closed():
             return sync_close(None, None, None)
-        sync_leave(link, stream, at_once=False)
-        return sync_close(link, Commands(()), connection.deadline(timeout))
+        deadline = connection.deadline(timeout)
+        sync_leave(link, stream, patience(deadline))
+        return sync_close(link, Commands(()), deadline)
 
     def aclose(self, *, timeout: float | None = None) -> None:
         """Do what `close` does, and wait until the connection is free."""
@@ -196,7 +198,7 @@ class RowStream:
             # For a statement that comes before the next line has its effect.
             stream.orphaned = True
             if not link.is_inside:
-                link.soon(partial(sync_leave, link, stream, at_once=False))
+                link.soon(partial(sync_leave, link, stream, patience(None)))
 
     def __repr__(self) -> str:
         return f"<RowStream {'open' if self._state == 'busy' else self._state}>"
