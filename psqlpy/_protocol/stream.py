@@ -1,7 +1,7 @@
 """Stream: the rows of one statement as they arrive, some at a time, read no faster than they are asked for.
 
-Outside the pipeline, in libpq's single-row mode (manual, "Retrieving Query Results in Chunks"). Its chunked mode (17) is
-no faster, keeps rows back until a chunk is full, drops those before an error, and counts rows, however large they are.
+Outside the pipeline, in libpq's single-row mode (manual, "Retrieving Query Results in Chunks"). Its chunked mode (17)
+is no faster, keeps rows back until a chunk is full, drops those before an error, and counts rows, however large.
 The statement is opened by an OpenStream, which waits for the first rows; each further rows are asked for by a Chunk. In
 between the dialogue is paused: nobody reads, libpq's buffer and the socket's fill up, and the server waits.
 """

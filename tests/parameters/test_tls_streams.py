@@ -1,4 +1,4 @@
-"""Streams and cursors over TLS, in records of 16 kB: what libpq leaves inside OpenSSL isn't waited for at the socket."""
+"""Streams and cursors over TLS, in records of 16 kB: what stays inside OpenSSL isn't waited for at the socket."""
 
 from __future__ import annotations
 
