@@ -17,7 +17,7 @@ from psqlpy import sync
 from tests.test_user_page import in_threads
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ["transaction.md", "results.md", "coming-from.md"]
+PAGES = ["transaction.md", "results.md", "coming-from.md", "cursor.md", "prepared-statements.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPECTED = re.compile(r"print\(.*\)  # (.+)$", re.MULTILINE)
 

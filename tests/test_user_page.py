@@ -99,7 +99,7 @@ def pointed_at(text: str, dsn: str) -> str:
 
 def in_threads(text: str) -> str:
     """The block's text for psqlpy.sync."""
-    text = re.sub(r"\b(?:async (?=def|with)|await )", "", text)
+    text = re.sub(r"\b(?:async (?=def|with|for)|await )", "", text)
     return text.replace("from psqlpy import", "from psqlpy.sync import")
 
 

@@ -1,4 +1,4 @@
-"""A network that forwards nothing any more, under a cursor, a stream, a pipeline: every call ends within its timeout."""
+"""A network that forwards nothing any more, under cursors, streams and pipelines: every call ends within its timeout."""
 
 from __future__ import annotations
 
