@@ -1,4 +1,4 @@
-"""A network that forwards nothing any more, under cursors, streams and pipelines: every call ends within its timeout."""
+"""A network that forwards nothing any more, under cursors, streams and pipelines: every call ends in time."""
 
 from __future__ import annotations
 
