@@ -90,6 +90,7 @@ class FakePGconn:
         self.can_close_prepared = True
         self.simple: deque[FakeResult] = deque()
         self.on_execute: Callable[[str], None] | None = None
+        self._pumped: tuple[int, list[tuple[int, Any]]] = (0, [])
 
     def as_pgconn(self) -> PGconn:
         return cast(PGconn, self)
@@ -161,7 +162,17 @@ class FakePGconn:
         self.unserved.append((message, payload))
         return True
 
-    def pump(self, flights: int, readable: bool) -> tuple[int, list[tuple[int, Any]]]:
+    def pump_one(self, flights: int, readable: bool) -> Any:
+        self._pumped = self._pump(flights)
+        flags, results = self._pumped
+        if flags or [status for status, _ in results] != [ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC]:
+            return None
+        return results[0][1]
+
+    def pumped(self) -> tuple[int, list[tuple[int, Any]]]:
+        return self._pumped
+
+    def _pump(self, flights: int) -> tuple[int, list[tuple[int, Any]]]:
         flags = WANT_WRITE if self.flush() else 0
         results: list[tuple[int, Any]] = []
         while flights and self.answers:

@@ -152,6 +152,14 @@ class FakeServer:
             received += part
         return received
 
+    def pump(self, flights: int, readable: bool) -> tuple[int, Taken]:
+        """What the client's end has received: flags, and (status, result) pairs, None for a Sync."""
+        result = self.conn.pump_one(flights, readable)
+        if result is not None:
+            return 0, [(result.status, result), (SYNC, None)]
+        flags, results = self.conn.pumped()
+        return flags, list(results)
+
     def receive(self) -> tuple[bytes, bytes]:
         """The next message of the client: its type and its body."""
         kind = self._receive_exactly(1)
@@ -211,7 +219,7 @@ def take(server: FakeServer, flights: int, *, seconds: float = 10) -> tuple[int,
     ready = False
     while True:
         assert time.monotonic() < deadline, f"it hangs, after {taken}"
-        flags, results = server.conn.pump(flights - [s for s, _ in taken].count(SYNC), ready)
+        flags, results = server.pump(flights - [s for s, _ in taken].count(SYNC), ready)
         taken.extend(results)
         if flags & (BROKEN | COPY) and not flags & MORE:
             return flags, taken

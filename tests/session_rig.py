@@ -24,7 +24,7 @@ class Rig:
         self.descriptions: Descriptions = {}
 
     def submit(self, request: Any) -> Any:
-        request.wake = lambda: self.ended.append(request)
+        request.wake = lambda _: self.ended.append(request)
         self.session.submit(request)
         return request
 

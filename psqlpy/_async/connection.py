@@ -19,15 +19,15 @@ from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.links import AsyncLink
-from psqlpy._io.streaming import async_leave
+from psqlpy._io.pausing import async_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 
 if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
     from psqlpy._pq.connection import PGconn
+    from psqlpy._protocol.pausing import PausingDialogue
     from psqlpy._protocol.request import Request
-    from psqlpy._protocol.stream import Stream
     from psqlpy._protocol.unprepared import Descriptions
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
@@ -53,7 +53,7 @@ class Connection(
         "_pool",
         "_returned",
         "open_transactions",
-        "streaming",
+        "pausing",
     )
 
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
@@ -70,8 +70,8 @@ class Connection(
         self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
-        #: The stream that was opened last.
-        self.streaming: Stream | None = None
+        #: The stream or COPY that was begun last.
+        self.pausing: PausingDialogue | None = None
 
     # The block
 
@@ -104,9 +104,8 @@ class Connection(
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
-            if self.streaming is not None:
-                async_leave(link, self.streaming)
-            link.leave_copy()
+            if self.pausing is not None:
+                async_leave(link, self.pausing)
             self._last = ref(link)
             pool.give_back(link)
 

@@ -15,7 +15,8 @@ from psqlpy._async.executor import deadline_after
 from psqlpy._async.hooks import Hooks
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
-from psqlpy._io.links import AsyncLink, async_connect
+from psqlpy._io.drive import async_connect
+from psqlpy._io.links import AsyncLink
 from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import AsyncWake, Lock, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState

@@ -11,16 +11,15 @@ from psqlpy import exceptions
 from psqlpy._async.cursor import Cursor, check_whole
 from psqlpy._async.executor import Executor
 from psqlpy._io.closing import AsyncClosed, async_close
-from psqlpy._io.streaming import async_attach, async_leave, async_turn, patience
+from psqlpy._io.pausing import async_attach, async_leave, async_turn, patience
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.named_parameters import resolve_parameters
-from psqlpy._protocol.stream import Chunk, InTransaction, OpenStream, Stream
+from psqlpy._protocol.stream import InTransaction, OpenStream, Stream
 from psqlpy._result import QueryResult
 
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
     from psqlpy._io.links import AsyncLink
-    from psqlpy._pq.result import PGresult
 
 
 class RowStream:
@@ -85,8 +84,12 @@ class RowStream:
         self._state = "busy"
         try:
             rows = await (self._open() if new else self._next_chunk())
-        except BaseException:
+        except BaseException as error:
+            was_closed = self._state != "busy"
             self._leave()
+            if was_closed and isinstance(error, exceptions.Error):
+                # By another than who waits for rows.
+                raise StopAsyncIteration from None
             raise
         if rows is None:
             self._end()
@@ -107,15 +110,15 @@ class RowStream:
         _, deadline, _ = connection.check_out(self._timeout)
         link = self._link = connection.link
         opening = OpenStream(text, values, self._owner._family, self._chunk_size)
-        self._stream = connection.streaming = opening.stream
-        await async_attach(link, opening.stream)
+        self._stream = connection.pausing = opening.stream
+        async_attach(opening.stream)
         try:
             await link.run(opening, deadline)
         except InTransaction:
             # Begun by a statement: known only when its turn came.
             self._stream = None
             return await self._open_cursor()
-        return await self._decode(opening.rows)
+        return await self._decode()
 
     async def _open_cursor(self) -> list[Any] | None:
         """In a transaction a cursor does as well, can be left without aborting it, and lets others in between."""
@@ -132,13 +135,15 @@ class RowStream:
         stream, link, connection = self._stream, self._link, self._connection
         assert stream is not None and link is not None and connection is not None
         connection._lease()
-        chunk = Chunk(stream)
-        await async_attach(link, stream)
-        await link.run(chunk, connection.deadline(self._timeout))
-        return await self._decode(chunk.rows)
+        if stream.ended:
+            return None
+        async_attach(stream)
+        await link.go_on(stream, connection.deadline(self._timeout))
+        return await self._decode()
 
-    async def _decode(self, rows: PGresult | None) -> list[Any] | None:
+    async def _decode(self) -> list[Any] | None:
         stream = self._stream
+        rows = None if stream is None else stream.take_rows()
         if rows is None or stream is None:
             return None
         # The event loop's other tasks are to have their turn, also when all rows are there already.
@@ -156,7 +161,7 @@ class RowStream:
         self._end()
         if cursor is not None:
             return cursor.close(timeout=timeout)
-        if stream is None or stream.done or link is None or connection is None or connection.is_closed():
+        if stream is None or stream.ended or link is None or connection is None or connection.is_closed():
             return async_close(None, None, None)
         deadline = connection.deadline(timeout)
         async_leave(link, stream, patience(deadline))
@@ -183,7 +188,7 @@ class RowStream:
         self._end()
         if cursor is not None:
             cursor._close_silently("closed")
-        elif stream is not None and link is not None and not stream.done:
+        elif stream is not None and link is not None and not stream.ended:
             async_leave(link, stream)
 
     def _end(self) -> None:
@@ -193,11 +198,10 @@ class RowStream:
 
     def __del__(self) -> None:
         stream, link = getattr(self, "_stream", None), getattr(self, "_link", None)
-        if stream is not None and link is not None and not stream.done:
+        if stream is not None and link is not None and not stream.ended:
             # For a statement that comes before the next line has its effect.
             stream.orphaned = True
-            if not link.is_inside:
-                link.soon(partial(async_leave, link, stream, patience(None)))
+            link.soon(partial(async_leave, link, stream, patience(None)))
 
     def __repr__(self) -> str:
         return f"<RowStream {'open' if self._state == 'busy' else self._state}>"

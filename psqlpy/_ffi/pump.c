@@ -141,6 +141,7 @@ psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state)
     if (state->count != 2 || state->flags != 0 || state->statuses[0] != PGRES_TUPLES_OK || state->results[1] != NULL)
         return NULL;
     state->count = 0;
+    state->rows = PQntuples(state->results[0]);
     return state->results[0];
 }
 

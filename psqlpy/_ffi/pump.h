@@ -16,6 +16,7 @@
 typedef struct {
     int count;
     int flags;
+    int rows; /* of the result that psq_pump_one returned */
     PGnotify *notify;
     PGresult *results[64];
     int statuses[64];

@@ -18,12 +18,11 @@ from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
 from psqlpy._io.system_task import can_spawn, spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
-from psqlpy._protocol.dialogue import is_paused
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 
 if TYPE_CHECKING:
-    from psqlpy._protocol.copy import Copy
+    from psqlpy._protocol.pausing import PausingDialogue
 
 _READ = 1
 _WRITE = 2
@@ -79,19 +78,14 @@ class AnyioDriver:
         if request.error is not None:
             raise request.take_error()
 
-    async def go_on(self, copy: Copy, deadline: float | None) -> None:
+    async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
         """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
-        copy.resume(self.session)
+        dialogue.resume(self.session)
         try:
-            await self.run(copy, deadline, its_turn=True)
+            await self.run(dialogue, deadline, its_turn=True)
         finally:
             # If it has ended at once, those behind it wait, and nobody reads.
             self.pass_on()
-
-    def leave_copy(self, copy: Copy) -> None:
-        """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
-        copy.leave(self.session)
-        self.leave(copy)
 
     async def _wait(self, request: Request) -> None:
         try:
@@ -109,7 +103,7 @@ class AnyioDriver:
         """One wait, for the socket if nobody else waits for it, otherwise for the one who does."""
         session = self.session
         writes = session.wants_write and self._writer is None
-        held = is_paused(session)
+        held = session.is_paused
         if session.has_more and not held:
             await anyio.lowlevel.checkpoint()
             self._pump(0)
@@ -127,7 +121,7 @@ class AnyioDriver:
             self._pump(ready)
         elif request is not None:
             event = self._waiting[request] = anyio.Event()
-            request.wake = event.set
+            request.wake = lambda _: event.set()
             await event.wait()
             request.wake = None
         else:
@@ -143,7 +137,7 @@ class AnyioDriver:
         """Wait, but not longer than for the request: another task's call may complete it, or close the session."""
         with anyio.CancelScope() as scope:
             if request is not None:
-                request.wake = scope.cancel
+                request.wake = lambda _: scope.cancel()
             try:
                 if wanted == _READ:
                     await anyio.wait_readable(self.session.fd)

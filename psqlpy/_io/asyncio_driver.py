@@ -12,7 +12,6 @@ import weakref
 from asyncio import AbstractEventLoop, Future
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
-from functools import partial
 from sys import modules
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
 
 if TYPE_CHECKING:
-    from psqlpy._protocol.copy import Copy
+    from psqlpy._protocol.pausing import PausingDialogue
 
 _READ = 1
 _WRITE = 2
@@ -33,6 +32,11 @@ _WRITE = 2
 # uvloop forgets a socket without a word when the other end has reset the connection: libuv stops a poll handle at
 # POLLERR, and uvloop calls nobody. Under it whoever waits looks for himself, this often. Seconds.
 _LOOK_INTERVAL = 0.1
+
+
+# A request's `wake` is its future's set_result itself, as a function of ours around it would be called by every query:
+# the future is done (cancelled this moment, or out of time), or its loop is closed.
+Request.TOO_LATE = (asyncio.InvalidStateError, RuntimeError)
 
 
 def _forgets_reset_sockets(loop: AbstractEventLoop) -> bool:
@@ -61,16 +65,18 @@ def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
         return
     session = driver.session
     try:
-        session.pump(ready)
+        busy = session.pump(ready)
     except BaseException:
         # The session has failed everything in it.
         driver.end()
         raise
-    if session.wants_write != driver.is_writing or session.has_more or driver.cancellations:
-        driver.follow()
-    if session.state is CLOSED:
-        driver.end()
-    elif driver.on_settled is not None:
+    if busy or driver.cancellations:
+        if session.wants_write != driver.is_writing or session.has_more or driver.cancellations:
+            driver.follow()
+        if session.state is CLOSED:
+            driver.end()
+            return
+    if driver.on_settled is not None:
         driver.tell_settled()
 
 
@@ -132,7 +138,7 @@ class AsyncioDriver:
             if session.wants_write and not self.is_writing:
                 self.follow()
             future: Future[None] = self.loop.create_future()
-            request.wake = partial(_wake, future)
+            request.wake = future.set_result
             if "ipykernel" in modules:
                 keep_interruptible(self.loop, future)
             if not self._looked_after:
@@ -165,19 +171,12 @@ class AsyncioDriver:
             self.leave(request)
             raise query_timeout(began, request)
 
-    async def go_on(self, copy: Copy, deadline: float | None) -> None:
+    async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
         """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
-        copy.resume(self.session)
+        dialogue.resume(self.session)
         if not self.is_reading:
             self.follow()
-        await self.run(copy, deadline, its_turn=True)
-
-    def leave_copy(self, copy: Copy) -> None:
-        """Leave a paused dialogue to itself: it is broken off. Waits for nothing."""
-        copy.leave(self.session)
-        self.leave(copy)
-        if self._fd >= 0:
-            self.follow()
+        await self.run(dialogue, deadline, its_turn=True)
 
     def look(self) -> None:
         """Pump if the socket has anything to say, an error too, and look again later if somebody still waits."""
@@ -204,7 +203,7 @@ class AsyncioDriver:
                 self.loop.add_writer(self._fd, _on_ready, self._reference, _WRITE)
             else:
                 self.loop.remove_writer(self._fd)
-        if session.is_held:
+        if session.is_paused:
             if session.has_more and self.is_reading:
                 # The loop would call us over and over about what is to stay where it is.
                 self.is_reading = False
@@ -217,16 +216,6 @@ class AsyncioDriver:
                 self.loop.call_soon(_on_ready, self._reference, 0)
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
-
-    def set_reading(self, on: bool) -> None:
-        """Whether to look for input: not while a stream waits for its reader, or the loop would spin."""
-        if self._fd >= 0 and not self.loop.is_closed():
-            if on:
-                self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
-                if self.session.has_more:
-                    self.follow()
-            else:
-                self.loop.remove_reader(self._fd)
 
     # Cancelling
 

@@ -5,58 +5,36 @@ A link belongs to nobody's event loop: it follows its user from one to the next.
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import os
 import time
 from asyncio import AbstractEventLoop
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine
 from sys import modules
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
-from psqlpy._io.cancel import break_off, cancel_what_runs, end_with_process, shut_down
-from psqlpy._io.copy_links import AsyncCopyLink, SyncCopyLink
+from psqlpy._io.cancel import break_off, cancel_what_runs, shut_down
+from psqlpy._io.drive import make_driver
 from psqlpy._io.primitives import AsyncWake, both
-from psqlpy._io.resolve import Resolver
+from psqlpy._io.process import watch
 from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.system_task import call_soon
 from psqlpy._io.thread_driver import ThreadDriver
-from psqlpy._io.thread_driver import drive as drive_in_thread
-from psqlpy._pq.connection import PGconn, look
-from psqlpy._protocol.connect import connect
+from psqlpy._pq.connection import look
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
-    from psqlpy._config import ConnectPlan
     from psqlpy._io.anyio_driver import AnyioDriver
+    from psqlpy._protocol.pausing import PausingDialogue
 
 # How long another thread's event loop may take to let go of a connection. Seconds.
 _HANDOVER = 0.1
 # The server's last words and the end of the connection come with two reads.
 _READS = 2
-
-
-_sessions: WeakSet[Session] = WeakSet()
-
-
-def _disown() -> None:
-    """In a forked child: its parent goes on using these connections, so that a word from here would confuse both."""
-    for session in list(_sessions):
-        session.lost(
-            "it belongs to the parent process: what was acquired before a fork can't be used after it"
-        )
-
-
-atexit.register(end_with_process, _sessions)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown)
 
 
 class _Link:
@@ -66,7 +44,7 @@ class _Link:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        _sessions.add(session)
+        watch(session)
 
     @property
     def is_closed(self) -> bool:
@@ -98,7 +76,7 @@ def _take_in(session: Session) -> None:
         session.lost("the server closed the connection")
 
 
-class AsyncLink(_Link, AsyncCopyLink):
+class AsyncLink(_Link):
     """A session used by tasks, under asyncio, uvloop or trio, in turn if need be."""
 
     __slots__ = ("driver",)
@@ -121,6 +99,12 @@ class AsyncLink(_Link, AsyncCopyLink):
         assert self.driver is not None
         await self.driver.run(request, deadline)
 
+    async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
+        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
+        await self.move_here()
+        assert self.driver is not None
+        await self.driver.go_on(dialogue, deadline)
+
     async def move_here(self) -> None:
         """Leave the event loop the link was used under, and follow its user to the running one."""
         loop = running_loop()
@@ -129,11 +113,11 @@ class AsyncLink(_Link, AsyncCopyLink):
             return
         if self.is_closed:
             if driver is None:
-                self.driver = _make_driver(self.session, loop)
+                self.driver = make_driver(self.session, loop)
             return
         if driver is not None:
             await self._leave_loop(driver)
-        self.driver = _make_driver(self.session, loop)
+        self.driver = make_driver(self.session, loop)
 
     async def _leave_loop(self, driver: AsyncioDriver | AnyioDriver) -> None:
         if driver.loop is None or not driver.is_alive or driver.loop is enclosing_loop():
@@ -278,7 +262,7 @@ class AsyncLink(_Link, AsyncCopyLink):
             callback()
 
 
-class SyncLink(_Link, SyncCopyLink):
+class SyncLink(_Link):
     """A session used by threads."""
 
     __slots__ = ("driver", "go_on", "run")
@@ -354,41 +338,3 @@ class SyncLink(_Link, SyncCopyLink):
 def _check_cancel(failure: str | None) -> None:
     if failure is not None:
         raise exceptions.OperationalError(f"the server could not be asked to cancel: {failure}")
-
-
-def _make_driver(session: Session, loop: AbstractEventLoop | None) -> AsyncioDriver | AnyioDriver:
-    if loop is not None and not _is_proactor(loop):
-        return AsyncioDriver(session, loop)
-    from psqlpy._io.anyio_driver import AnyioDriver
-
-    return AnyioDriver(session)
-
-
-def _is_proactor(loop: AbstractEventLoop) -> bool:
-    proactor = getattr(asyncio, "ProactorEventLoop", None)
-    return proactor is not None and isinstance(loop, proactor)
-
-
-async def async_drive(dialogue: Any) -> Any:
-    """Run a generator of `Wait` under whatever event loop runs."""
-    loop = running_loop()
-    if loop is not None and not _is_proactor(loop):
-        from psqlpy._io.asyncio_driver import drive
-    else:
-        from psqlpy._io.anyio_driver import drive
-    return await drive(dialogue)
-
-
-sync_drive = drive_in_thread
-
-
-async def async_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
-    """Connect to the first host that will have us."""
-    connected: PGconn = await async_drive(connect(plan, time.monotonic, Resolver(), deadline))
-    return connected
-
-
-def sync_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
-    """Connect to the first host that will have us."""
-    connected: PGconn = sync_drive(connect(plan, time.monotonic, Resolver(), deadline))
-    return connected

@@ -14,7 +14,6 @@ from typing import Any
 from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.primitives import AsyncWake
-from psqlpy._io.running import running_loop
 
 # A file's next part. Bytes.
 READ_SIZE = 256 * 1024
@@ -31,22 +30,6 @@ def out_of_time() -> exceptions.QueryTimeoutError:
 def _check(deadline: float | None) -> None:
     if deadline is not None and time.monotonic() >= deadline:
         raise out_of_time()
-
-
-async def async_give_way() -> None:
-    """Let others have their turn."""
-    if running_loop() is not None:
-        import asyncio
-
-        await asyncio.sleep(0)
-    else:
-        import trio
-
-        await trio.lowlevel.checkpoint()
-
-
-def sync_give_way() -> None:
-    """Threads are made to."""
 
 
 class AsyncItems:

@@ -18,13 +18,12 @@ from psqlpy._io.primitives import Lock
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
-from psqlpy._protocol.dialogue import is_paused
 from psqlpy._protocol.failures import closed
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import CLOSED, Session
 
 if TYPE_CHECKING:
-    from psqlpy._protocol.copy import Copy
+    from psqlpy._protocol.pausing import PausingDialogue
 
 _READ = 1
 _WRITE = 2
@@ -83,24 +82,18 @@ class ThreadDriver:
         if request.error is not None:
             raise request.take_error()
 
-    def go_on(self, copy: Copy, deadline: float | None) -> None:
+    def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
         """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
         with self.lock:
-            copy.resume(self.session)
-        self.run(copy, deadline, its_turn=True)
-
-    def leave_copy(self, copy: Copy) -> None:
-        """Leave a paused dialogue: it is broken off within a tenth of a second, or the connection is closed."""
-        with self.lock:
-            copy.leave(self.session)
-        self.leave(copy)
+            dialogue.resume(self.session)
+        self.run(dialogue, deadline, its_turn=True)
 
     def _lead(self, request: Request, deadline: float | None) -> None:
         """Read for all, until the request is done or its time is over; the caller has become the reader."""
         session = self.session
         # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
-            while not request.done and not is_paused(session):
+            while not request.done and not session.is_paused:
                 longest = 0 if session.has_more else _milliseconds(deadline)
                 if self._left:
                     longest = min(longest, _LEFT_POLL)
@@ -123,7 +116,7 @@ class ThreadDriver:
         session = self.session
         woken = None
         with self.lock:
-            if self._reader is None and not is_paused(session):
+            if self._reader is None and not session.is_paused:
                 if not request.done:
                     self._reader = request
                 return
@@ -276,7 +269,7 @@ def _milliseconds(deadline: float | None) -> int:
     return max(0, min(_LONGEST_POLL, int((deadline - time.monotonic()) * 1000) + 1))
 
 
-def _release(woken: threading.Lock) -> None:
+def _release(woken: threading.Lock, _: None = None) -> None:
     """Wake who waits on it, once; only under the driver's lock."""
     if woken.locked():
         woken.release()

@@ -27,7 +27,6 @@ ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 _TUPLES_OK = 2
 _SYNC = 10
 _LAST_WORDS = ("FATAL", "PANIC")
-_SYNC_READ = (_SYNC, None)
 _CANCEL_MESSAGE_SIZE = 256
 
 # Counts forks: a connection made by an ancestor process isn't ours to end, its socket is shared with the parent.
@@ -238,12 +237,18 @@ class PGconn:
         """PQflush: 0 all sent, 1 some left, -1 failed."""
         return int(lib.PQflush(self.pointer))
 
-    def pump(self, flights: int, readable: int) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
-        """Send, read and parse without waiting: flags, and (status, result) pairs; the result is None for a Sync."""
+    def pump_one(self, flights: int, readable: int) -> PGresult | None:
+        """Send, read and parse without waiting. The everyday answer is returned: rows and their Sync, nothing else.
+
+        After None `pumped` tells what there was.
+        """
         state = self._pump
         pointer = _pump_one(self.pointer, flights, readable, state)
-        if pointer:
-            return 0, ((_TUPLES_OK, PGresult(pointer, _TUPLES_OK)), _SYNC_READ)
+        return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
+
+    def pumped(self) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
+        """What `pump_one` found: flags, and (status, result) pairs; the result is None for a Sync."""
+        state = self._pump
         count = state.count
         if not count:
             return state.flags, []

@@ -47,14 +47,15 @@ def diagnostics(pointer: Any) -> dict[str, str | None]:
 class PGresult:
     """Rows × columns as libpq received them. PQclear happens when nobody refers to it."""
 
-    __slots__ = ("_clear", "pointer", "row_count", "status")
+    __slots__ = ("pointer", "row_count", "status")
 
-    def __init__(self, pointer: Any, status: int, _clear: Any = lib.PQclear) -> None:
+    # Here, since module globals may be gone when the interpreter exits.
+    _clear = lib.PQclear
+
+    def __init__(self, pointer: Any, status: int, row_count: int | None = None) -> None:
         self.pointer = pointer
         self.status = status
-        self.row_count: int = _row_count(pointer)
-        # Kept on the object: module globals may be gone when the interpreter exits.
-        self._clear = _clear
+        self.row_count: int = _row_count(pointer) if row_count is None else row_count
 
     def __del__(self) -> None:
         self._clear(self.pointer)

@@ -34,6 +34,7 @@ class StatementTraits:
         "multiple",
         "only_reads",
         "transaction_control",
+        "unsettles_session",
     )
 
     def __init__(self, tokens: list[str], *, multiple: bool, drops_later: bool, complete: bool) -> None:
@@ -71,10 +72,14 @@ class StatementTraits:
         #: False only if nothing of it can stay in the session, apart from an open transaction: no setting, lock,
         #: temporary table, channel, sequence value, cursor or prepared statement. Any relation may be a view, any
         #: function, operator or cast a user's, and those may do anything: only texts without them leave nothing.
-        self.leaves_state: bool = not self.is_empty and not (known and _is_plain(self.keyword, tokens))
+        self.leaves_state: bool = not self.is_empty and not (
+            known and (self.transaction_control is not None or _is_plain(self.keyword, tokens))
+        )
         #: Reads, and calls nothing but built-in functions that do no more; as far as a text can tell, which doesn't
         #: show what a view or an operator calls.
         self.only_reads: bool = not self.is_empty and known and not _may_act(self.keyword, tokens)
+        #: Until it has ended nobody knows whether a transaction is open, or which statements are prepared.
+        self.unsettles_session: bool = self.may_control_transaction or self.drops_prepared
 
     def __repr__(self) -> str:
         return f"StatementTraits({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"

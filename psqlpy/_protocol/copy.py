@@ -1,8 +1,6 @@
 """COPY FROM STDIN and COPY TO STDOUT as dialogues that pause: for more data, or for what has arrived to be taken.
 
 Source: PostgreSQL manual, sections "Message Flow: COPY Operations" and "Functions Associated with the COPY Command".
-A dialogue that is paused is `done`, and it is run again to go on (`resume`). It keeps the connection meanwhile, and
-reads nothing: a server whose rows nobody takes stops sending. An error of the server's is seen at the end of the data.
 Not here: the statement's text (copy_text.py), and where data comes from and goes to.
 """
 
@@ -14,12 +12,12 @@ from psqlpy import exceptions
 from psqlpy._pq.connection import PGconn
 from psqlpy._pq.copy import BROKEN, END, FULL, CopyBuffer
 from psqlpy._pq.enums import ExecStatus
-from psqlpy._protocol.dialogue import Dialogue, Talk
+from psqlpy._protocol.dialogue import Talk
+from psqlpy._protocol.pausing import PausingDialogue
 from psqlpy._protocol.want import Want
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
-    from psqlpy._protocol.session import Session
 
 # What one turn takes at most: a loop isn't held for longer than that takes to handle.
 CHUNK = 128 * 1024
@@ -27,52 +25,17 @@ CHUNK = 128 * 1024
 _LEFT = b"the source of the data has failed"
 
 
-class Copy(Dialogue):
+class Copy(PausingDialogue):
     """One COPY. After each run it is paused, or `value` is its last result, an error's if it has failed."""
 
+    in_the_way = (
+        "COPY is under way on this connection: use another one for what its loop, source or callback "
+        "executes, or wait for its end"
+    )
+
     def __init__(self, query: bytes) -> None:
-        # Not Dialogue's: its `talk` as an attribute would be a cycle.
-        self.drops_prepared = False
+        super().__init__(query.decode())
         self.query = query
-        self.value: PGresult | None = None
-        self.paused = False
-        # Its caller has nothing more to say, or doesn't want to hear more.
-        self.stopped = False
-
-    def talk(self, pgconn: PGconn) -> Talk:
-        raise NotImplementedError
-
-    def write(self, session: Session) -> None:
-        if session.dialogue is self:
-            # Once more: the session is held for it.
-            self.advance(session, 0)
-        elif self.written:
-            raise session.closed_error()
-        else:
-            super().write(session)
-
-    def advance(self, session: Session, ready: int) -> None:
-        if self.paused:
-            # Whoever sees that there is something to read is to look elsewhere until this goes on.
-            session.has_more = True
-        else:
-            super().advance(session, ready)
-
-    def pause(self, session: Session) -> None:
-        self.paused = session.is_held = True
-        self.finish()
-
-    def resume(self, session: Session) -> None:
-        """Make it one that runs, before it is submitted again."""
-        self.paused = session.is_held = session.has_more = False
-        self.done = False
-
-    def leave(self, session: Session) -> None:
-        """Make it one that runs, and that ends without its caller."""
-        self.resume(session)
-        self.stopped = True
-        # Not for long: this brings `advance`, which finds out what to do.
-        session.wants_write = True
 
     def refused(self) -> bool:
         """Whether the server has said no, or has broken off."""
@@ -125,23 +88,20 @@ class CopyIn(Copy):
         if not (yield from self.begin(pgconn, ExecStatus.COPY_IN)):
             return self.value
         while True:
-            if not self._is_left():
+            if not self.is_left:
                 yield Want.CALLER
             data, self.data = self.data, None
-            if data is None or self._is_left():
+            if data is None or self.is_left:
                 break
             if not pgconn.put_copy_data(data):
                 raise exceptions.ConnectionLostError(pgconn.error_message)
             yield from self.flush(pgconn)
-        self.completed = not self._is_left()
-        if pgconn.put_copy_end(self.reason or (_LEFT if self._is_left() else None)) < 0:
+        self.completed = not self.is_left
+        if pgconn.put_copy_end(self.reason or (_LEFT if self.is_left else None)) < 0:
             raise exceptions.ConnectionLostError(pgconn.error_message)
         yield from self.flush(pgconn)
         yield from self.end(pgconn)
         return self.value
-
-    def _is_left(self) -> bool:
-        return self.stopped or self.abandoned
 
     def stop(self, reason: str) -> None:
         """End it with the next run, as failed."""
@@ -161,13 +121,16 @@ class CopyOut(Copy):
             return self.value
         state = FULL
         while state != END:
-            if self.stopped or self.abandoned:
+            if self.is_left:
                 self.buffer = CopyBuffer(0)
             state = self.buffer.take(pgconn)
             if state == BROKEN:
                 raise exceptions.ConnectionLostError(pgconn.error_message)
-            if self.buffer.row_count:
+            if self.buffer.row_count and not self.is_left:
                 yield Want.CALLER
+            elif self.is_left and state == FULL:
+                # However much there is to be dropped.
+                yield Want.TURN
             elif state not in (END, FULL):
                 yield Want.READ
         yield from self.end(pgconn)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict
 
 from psqlpy import exceptions
 from psqlpy._protocol.simple_query import encode_query
@@ -12,6 +13,46 @@ from psqlpy._protocol.transaction import quote_identifier
 FORMATS = ("text", "csv", "binary")
 
 Options = dict[str, object]
+
+
+class _Options(TypedDict, total=False):
+    """What COPY takes in both directions (PostgreSQL's manual says what each means); None leaves it out."""
+
+    format: str | None
+    delimiter: str | None
+    null: str | None
+    quote: str | None
+    escape: str | None
+    encoding: str | None
+
+
+class CopyInOptions(_Options, total=False):
+    """The options of COPY FROM."""
+
+    header: bool | Literal["match"] | None
+    force_not_null: Sequence[str] | Literal["*"] | None
+    force_null: Sequence[str] | Literal["*"] | None
+    default: str | None
+    on_error: str | None
+    freeze: bool | None
+
+
+class CopyOutOptions(_Options, total=False):
+    """The options of COPY TO."""
+
+    header: bool | None
+    force_quote: Sequence[str] | Literal["*"] | None
+
+
+def check_options(call: str, options: Mapping[str, object], kind: type) -> Options:
+    """The options that are given; TypeError for one that isn't of this kind."""
+    for name in options:
+        if name not in kind.__annotations__:
+            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
+    given = {name: value for name, value in options.items() if value is not None}
+    if "format" in given:
+        given["format"] = check_format(given["format"])
+    return given
 
 
 def qualified(table_name: str, schema_name: str | None) -> str:

@@ -28,16 +28,21 @@ class Dialogue(Request):
 
     # It waits for its caller, not for the socket: nobody is to read.
     paused = False
+    # What runs may remove prepared statements, ours too: its results will tell.
+    drops_prepared = False
+    value: Any = None
 
     def __init__(
         self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False, text: str = ""
     ) -> None:
-        self.talk = talk
+        self._talk = talk
         # For those who are told what is executed.
         self.text = text
-        # What runs may remove prepared statements, ours too: its results will tell.
         self.drops_prepared = drops_prepared
-        self.value: Any = None
+
+    def talk(self, pgconn: PGconn) -> Talk:
+        """What is said, from its beginning to its end."""
+        return self._talk(pgconn)
 
     def write(self, session: Session) -> None:
         self.holds_followers = True
@@ -67,6 +72,8 @@ class Dialogue(Request):
             session.wants_write = bool(want & Want.WRITE)
             if want is Want.CALLER:
                 self.pause(session)
+            elif want is Want.TURN:
+                session.has_more = True
 
     def pause(self, session: Session) -> None:
         raise AssertionError("this dialogue has nobody to wait for")
@@ -85,8 +92,3 @@ class Dialogue(Request):
 
     def land(self, session: Session) -> bool:
         raise AssertionError("a dialogue has no Sync")
-
-
-def is_paused(session: Session) -> bool:
-    """Whether nobody is to read from the socket, since a dialogue waits for its caller."""
-    return session.dialogue is not None and session.dialogue.paused

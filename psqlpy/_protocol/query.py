@@ -70,12 +70,13 @@ class Query(Request):
             self.before = before
 
     def write(self, session: Session) -> None:
-        if self.failure is not None:
-            self._renew(session, self.failure)
         statement = self.statement
+        if statement is not None and self.failure is not None:
+            self._renew(session, self.failure)
+            statement = self.statement
         if statement is None:
             statement = self.statement = session.statements.get(self.text)
-        if self.refusal is not None:
+        elif self.refusal is not None:
             self._write_question(session, statement)
             return
         if statement.state != "ready":
@@ -90,21 +91,20 @@ class Query(Request):
             self.refusal = error
             self._write_question(session, statement)
             return
-        self.plan = statement.result_plan
+        plan = self.plan = statement.result_plan
         self.executing = self.written = True
         traits = statement.traits
-        if traits.leaves_state and traits.transaction_control is None:
+        if traits.leaves_state:
             session.leaves_state = True
-        if traits.may_control_transaction or traits.drops_prepared:
-            # Until its Sync is read nobody knows whether a transaction is open, or which statements are prepared.
+        if traits.unsettles_session:
             self.holds_followers = True
         pgconn = session.pgconn
         if self.before:
             sent = self._send_before(session)
-            sent = sent and pgconn.send_execute(statement.name, encoder.count, packed, self.plan.format)
+            sent = sent and pgconn.send_execute(statement.name, encoder.count, packed, plan.format)
             session.fly(self, pgconn.end_flight() if sent else -1)
         else:
-            session.fly(self, pgconn.execute_flight(statement.name, encoder.count, packed, self.plan.format))
+            session.fly(self, pgconn.execute_flight(statement.name, encoder.count, packed, plan.format))
 
     def _write_prepare(self, session: Session, statement: Statement) -> None:
         check_pipelined(self.text, statement.traits)
@@ -163,24 +163,25 @@ class Query(Request):
             self.result = result
 
     def land(self, session: Session) -> bool:
-        assert self.statement is not None
-        if self.refusal is not None and not self.skip:
-            return self._land_question(session, self.statement)
-        if self.failure is not None:
-            return self._land_failed(session, self.failure)
-        if self.executing:
+        statement = self.statement
+        assert statement is not None
+        if self.executing and self.failure is None:
             if self.plan.has_dates:
-                self.plan = in_style(session, self.plan, self.statement.columns)
-            if self.statement.traits.drops_prepared:
+                self.plan = in_style(session, self.plan, statement.columns)
+            if statement.traits.drops_prepared:
                 session.statements.clear()
             return True
+        if self.refusal is not None and not self.skip:
+            return self._land_question(session, statement)
+        if self.failure is not None:
+            return self._land_failed(session, self.failure)
         described, self.result = self.result, None
         assert described is not None
         self.described = True
         unknown = unknown_types(session, described)
         if unknown:
             return self._look_up(session, described, unknown)
-        describe(session, self.statement, described)
+        describe(session, statement, described)
         return False
 
     def _look_up(self, session: Session, described: PGresult, unknown: list[int]) -> bool:

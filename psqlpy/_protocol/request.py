@@ -6,7 +6,7 @@ The contract, for a request R in a session S:
 - S calls `R.receive(status, result)` for each result of the flight, in order, and `R.land(S)` when its Sync was read.
   `land` returns True when R has ended; with False S calls `write` again, before anyone else's.
 - `holds_followers` is looked at after each write: True keeps everything behind R unwritten until R has landed.
-- R ends exactly once, by `finish` or `fail`; then `wake` is called, by whichever thread read the answer.
+- R ends exactly once, by `finish` or `fail`; then `wake(None)` is called, by whichever thread read the answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Request:
     holds_followers = False
     # Nobody ever waits for it: housekeeping.
     silent = False
-    wake: Callable[[], None] | None = None
+    wake: Callable[[None], object] | None = None
+    # What `wake` raises when nobody waits any more, as the drivers know: asyncio's says so of its futures.
+    TOO_LATE: tuple[type[Exception], ...] = ()
 
     def write(self, session: Session) -> None:
         raise NotImplementedError
@@ -55,7 +57,10 @@ class Request:
     def finish(self) -> None:
         self.done = True
         if self.wake is not None:
-            self.wake()
+            try:
+                self.wake(None)
+            except self.TOO_LATE:
+                pass
 
     def fail(self, error: BaseException) -> None:
         if not self.done:

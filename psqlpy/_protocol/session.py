@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
-from psqlpy._pq.enums import TransactionStatus
+from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
+from psqlpy._protocol.draining import Draining
 from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.state import TRANSITIONS, Event, State, advance
+from psqlpy._protocol.state import Column, Event, State, advance
 from psqlpy._protocol.statements import StatementCache
 
 if TYPE_CHECKING:
@@ -32,32 +33,26 @@ Notification = tuple[str, str, int]
 # A pump delivers 64 results or makes 32 reads; after so many of them the event loop has its turn.
 PUMPS_PER_TURN = 8
 
+TUPLES_OK = int(ExecStatus.TUPLES_OK)
+
 # A look-up on an Enum class isn't free, and every query takes several.
 READY, FLYING, DRAINING, CLOSED = State.READY, State.FLYING, State.DRAINING, State.CLOSED
-FLIGHT_SENT, ALL_LANDED = Event.FLIGHT_SENT, Event.ALL_LANDED
+AFTER_SENDING = Column(Event.FLIGHT_SENT)
+AFTER_LANDING = Column(Event.ALL_LANDED)
 
 
-class Session:
+class Session(Draining):
     """What is said to one backend, in which order."""
 
     __slots__ = (
         "__weakref__",
-        "cancel_outstanding",
-        "cancelled_by",
         "close_reason",
-        "dialogue",
         "fd",
-        "flights",
-        "gate_open",
         "has_more",
-        "is_held",
         "leaves_state",
         "on_notification",
         "pgconn",
-        "queue",
         "registry",
-        "retries",
-        "state",
         "statements",
         "wants_write",
     )
@@ -78,7 +73,6 @@ class Session:
         self.wants_write = False
         # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
         self.has_more = False
-        self.is_held = False  # a COPY waits for its caller: nothing is read meanwhile
         # The simple query or COPY that has the connection for itself.
         self.dialogue: Dialogue | None = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
@@ -103,6 +97,11 @@ class Session:
     def is_quiet(self) -> bool:
         """Nothing in flight, nothing queued, not draining: the transaction status can be trusted."""
         return self.state is State.READY and not self.queue
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nobody is to read from the socket, since a dialogue waits for its caller."""
+        return self.dialogue is not None and self.dialogue.paused
 
     @property
     def is_settled(self) -> bool:
@@ -157,7 +156,7 @@ class Session:
 
     def fly(self, request: Request, flushed: int) -> None:
         """Note a flight that was written; `flushed` is what sending it returned: 0 all, 1 some is left, -1 failed."""
-        self.state = TRANSITIONS[self.state][FLIGHT_SENT]
+        self.state = AFTER_SENDING[self.state]
         self.flights.append(request)
         if flushed:
             self.wants_write = True
@@ -213,17 +212,30 @@ class Session:
 
     # Answers
 
-    def pump(self, ready: int) -> None:
-        """Go on with what the socket allows: `ready` has bit 1 if it is readable, bit 2 if writable."""
+    def pump(self, ready: int) -> bool:
+        """Go on with what the socket allows: `ready` has bit 1 if it is readable, bit 2 if writable.
+
+        Returns False when all is quiet: nothing is in flight, to be written or to be read.
+        """
         self.has_more = False
         try:
             for _ in range(PUMPS_PER_TURN):
                 if self.dialogue is not None:
                     self.dialogue.advance(self, ready)
-                    return
+                    return True
                 if self.state is CLOSED:
-                    return
-                flags, results = self.pgconn.pump(len(self.flights), ready & 1)
+                    return True
+                flights = self.flights
+                result = self.pgconn.pump_one(len(flights), ready & 1)
+                if result is not None:
+                    had_to_write, self.wants_write = self.wants_write, False
+                    flights[0].receive(self, TUPLES_OK, result)
+                    self._land()
+                    if not flights:
+                        return had_to_write or self.state is not READY
+                    flights[-1].more(self)
+                    return True
+                flags, results = self.pgconn.pumped()
                 self.wants_write = bool(flags & WANT_WRITE)
                 for status, result in results:
                     if result is None:
@@ -235,9 +247,10 @@ class Session:
                 if self.flights and not self.wants_write:
                     self.flights[-1].more(self)
                 if not flags & MORE:
-                    return
+                    return True
                 ready = 0
             self.has_more = True
+            return True
         except BaseException as error:
             self._interrupted(error)
             raise
@@ -261,7 +274,7 @@ class Session:
             return
         request = self.flights.popleft()
         if not self.flights and self.state is FLYING:
-            self.state = TRANSITIONS[FLYING][ALL_LANDED]
+            self.state = AFTER_LANDING[FLYING]
         try:
             ended = request.land(self)
         except Exception as error:
@@ -276,8 +289,12 @@ class Session:
             if not request.done:
                 # What `finish` does: every query comes by here.
                 request.done = True
-                if request.wake is not None:
-                    request.wake()
+                wake = request.wake
+                if wake is not None:
+                    try:
+                        wake(None)
+                    except request.TOO_LATE:
+                        pass
             if request.holds_followers:
                 self._open_gate()
         elif request in self.retries:
@@ -316,49 +333,6 @@ class Session:
         self.queue.appendleft(request)
         self.gate_open = False
 
-    # Cancelling
-
-    def abandon(self, request: Request) -> None:
-        """Nobody waits for `request` any more: its answer will be dropped.
-
-        If it wasn't written it is forgotten. Otherwise nothing new is written before it has landed, so that its
-        neighbours get out of a cancel request's way.
-        """
-        request.abandoned = True
-        for waiting in (self.queue, self.retries):
-            if request in waiting:
-                place = waiting.index(request)
-                waiting.remove(request)
-                for begin in unsent_begin(request):
-                    waiting.insert(place, begin)
-                request.finish()
-                self._open_gate()
-                self._go_on()
-                return
-        if request in self.flights:
-            self.gate_open = False
-            request.holds_followers = True
-
-    def start_cancel(self, by: object) -> None:
-        """The server is being asked to cancel; `cancel_returned` follows in any case, with the same argument."""
-        self.state = advance(self.state, Event.CANCEL_SENT)
-        self.gate_open = False
-        self.cancel_outstanding = True
-        self.cancelled_by = by
-
-    def cancel_returned(self, by: object) -> None:
-        """The cancel request was taken by the server, or has failed: it can't hit anything any more."""
-        if self.cancelled_by is by and self.state is State.DRAINING:
-            self.cancel_outstanding = False
-            self._end_draining()
-
-    def _end_draining(self) -> None:
-        if self.flights or self.cancel_outstanding or self.dialogue is not None:
-            return
-        self.state = advance(self.state, Event.DRAINED)
-        self.cancelled_by = None
-        self._go_on()
-
     # The end
 
     def closed_error(self) -> exceptions.ConnectionClosedError:
@@ -388,7 +362,7 @@ class Session:
 
     def _close(self) -> None:
         self.state = advance(self.state, Event.CLOSED)
-        self.gate_open = self.wants_write = self.cancel_outstanding = self.is_held = False
+        self.gate_open = self.wants_write = self.cancel_outstanding = False
         self.cancelled_by = self.dialogue = None
         failed = [*self.flights, *self.retries, *self.queue]
         self.retries.clear()

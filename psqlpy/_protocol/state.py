@@ -86,3 +86,14 @@ TRANSITIONS: dict[State, Row] = {
 def advance(state: State, event: Event) -> State:
     """The state after an event; raises IllegalEvent where the table has none."""
     return TRANSITIONS[state][event]
+
+
+class Column(dict[State, State]):
+    """What one event leads to: a part of the table, for whoever asks at every query."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__((state, row[event]) for state, row in TRANSITIONS.items() if event in row)
+        self.event = event
+
+    def __missing__(self, state: State) -> State:
+        raise IllegalEvent(f"{self.event.value} while the session is {state.value}")

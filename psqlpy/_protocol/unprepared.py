@@ -97,9 +97,7 @@ class Unprepared(Request):
                 self.descriptions.pop(self.text, None)
                 known = None
         traits = self.traits
-        self.holds_followers = (
-            known is None or bool(self.before) or traits.may_control_transaction or traits.drops_prepared
-        )
+        self.holds_followers = known is None or bool(self.before) or traits.unsettles_session
         self.assumed = known is not None
         if known is not None:
             oids, self.columns = known

@@ -12,3 +12,4 @@ class Want(IntFlag):
     READ = 1
     WRITE = 2
     READ_WRITE = 3
+    TURN = 4  # for nothing: others are to have their turn

@@ -12,7 +12,7 @@ from psqlpy import exceptions
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.links import SyncLink
-from psqlpy._io.streaming import sync_leave
+from psqlpy._io.pausing import sync_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 from psqlpy._sync.copying import Copying
@@ -26,8 +26,8 @@ from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
     from psqlpy._pq.connection import PGconn
+    from psqlpy._protocol.pausing import PausingDialogue
     from psqlpy._protocol.request import Request
-    from psqlpy._protocol.stream import Stream
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._sync.pool import ConnectionPool
 
@@ -54,7 +54,7 @@ class Connection(
         "_pool",
         "_returned",
         "open_transactions",
-        "streaming",
+        "pausing",
     )
 
     def __init__(self, pool: ConnectionPool, link: SyncLink | None) -> None:
@@ -71,8 +71,8 @@ class Connection(
         self._abandoned: list[Request] = []
         #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
         self.open_transactions: list[int] = []
-        #: The stream that was opened last.
-        self.streaming: Stream | None = None
+        #: The stream or COPY that was begun last.
+        self.pausing: PausingDialogue | None = None
 
     # The block
 
@@ -105,9 +105,8 @@ class Connection(
         self._returned = True
         self._begin = None
         if link is not None and pool is not None:
-            if self.streaming is not None:
-                sync_leave(link, self.streaming)
-            link.leave_copy()
+            if self.pausing is not None:
+                sync_leave(link, self.pausing)
             self._last = ref(link)
             pool.give_back(link)
 

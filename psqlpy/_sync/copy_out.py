@@ -3,25 +3,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from re import sub
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._io.pausing import sync_attach, sync_leave, sync_turn
 from psqlpy._io.primitives import monotonic
-from psqlpy._io.streams import SyncFile, sync_give_way, sync_outcome
+from psqlpy._io.streams import SyncFile, sync_outcome
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.copy import CopyColumns
 from psqlpy._protocol.copy import CopyOut as Dialogue
 from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
-from psqlpy._protocol.failures import failed
+from psqlpy._protocol.failures import closed, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from psqlpy._io.links import SyncLink
     from psqlpy._sync.connection import Connection
     from psqlpy._sync.copying import Copying
 
@@ -127,14 +130,14 @@ class CopyOut:
         copy, self._copy = self._copy, None
         link, self._link = self._link, None
         connection, self._connection = self._connection, None
-        if copy is not None and link is not None:
-            link.leave(copy)
-        if connection is not None:
-            self._executor._end_copy(connection)
+        _close(link, copy, connection, self._executor)
 
     def __del__(self) -> None:
-        if getattr(self, "_copy", None) is not None:
-            self.close()
+        copy, link = getattr(self, "_copy", None), getattr(self, "_link", None)
+        if copy is not None and link is not None:
+            # For a statement that comes before the next line has its effect.
+            copy.orphaned = True
+            link.soon(partial(_close, link, copy, self._connection, self._executor))
 
     # Parts
 
@@ -143,7 +146,7 @@ class CopyOut:
         try:
             if self._data:
                 self._decode()
-                sync_give_way()
+                sync_turn()
                 return True
             data = self._part()
             if data is None:
@@ -169,7 +172,8 @@ class CopyOut:
             if self._copy is None:
                 self._start()
             else:
-                sync_give_way()
+                sync_turn()
+                sync_attach(self._copy)
                 self._link.go_on(self._copy, self._deadline)
         except exceptions.QueryTimeoutError:
             if self._copy is None:
@@ -198,14 +202,17 @@ class CopyOut:
             self._columns = CopyColumns(described.columns, bool(plan.format))
             self._plan = in_style(link.session, plan, described.columns) if plan.has_dates else plan
             options = {"format": "binary"} if plan.format else {}
-        self._copy = Dialogue(copy_to_stdout(self._source, options))
+        self._copy = connection.pausing = Dialogue(copy_to_stdout(self._source, options))
+        sync_attach(self._copy)
         link.run(self._copy, self._deadline)
 
     def _finish(self, copy: Dialogue) -> None:
         result = copy.value
-        assert result is not None
+        if result is None:
+            # The connection was given back before it was the copy's turn.
+            raise closed(None)
         if copy.refused():
-            raise failed(result.diagnostics(), self._executor._family, copy.query.decode())
+            raise failed(result.diagnostics(), self._executor._family, copy.text)
         self.row_count = result.affected_count or 0
         if self._progress is not None and self.row_count != self._reported:
             self._progress(self.row_count - self._reported, 0)
@@ -259,3 +266,12 @@ class CopyOut:
         if isinstance(destination, str | PathLike):
             return SyncFile.open(destination, "wb", self._deadline)
         return SyncFile(destination)
+
+
+def _close(
+    link: SyncLink | None, copy: Dialogue | None, connection: Connection | None, executor: Copying
+) -> None:
+    if copy is not None and link is not None and not copy.ended:
+        sync_leave(link, copy)
+    if connection is not None:
+        executor._end_copy(connection)

@@ -5,57 +5,35 @@ from __future__ import annotations
 
 from io import BytesIO
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from psqlpy import exceptions
-from psqlpy._codecs.copy_binary import NoBinary
-from psqlpy._codecs.copy_records import RecordPlan
 from psqlpy._io.blocks import SyncCall, sync_call
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import SyncItems, is_iterable
-from psqlpy._protocol.classify import classify
 from psqlpy._protocol.copy_text import (
+    CopyInOptions,
+    CopyOutOptions,
     Options,
     check_columns,
-    check_format,
+    check_options,
     column_list,
     parenthesised,
     qualified,
 )
-from psqlpy._protocol.unprepared import Unprepared
-from psqlpy._sync.copy_in import (
-    BYTES,
-    BytesSource,
-    FileSource,
-    ItemSource,
-    RecordSource,
-    Sending,
-    Source,
-)
+from psqlpy._sync.copy_in import Sending
 from psqlpy._sync.copy_out import CopyOut
+from psqlpy._sync.copy_records import find_records
+from psqlpy._sync.copy_sources import BYTES, BytesSource, FileSource, ItemSource, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from typing_extensions import Unpack
+
     from psqlpy._sync.connection import Connection
 
     Progress = Callable[[int, int], object]
-
-# The columns of a table that COPY can write, in their order; a domain is what it is made of.
-_COLUMNS = """
-SELECT a.attname::text, b.oid, b.typtype::text
-FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL (
-    WITH RECURSIVE base(oid, typbasetype, typtype) AS (
-        SELECT t.oid, t.typbasetype, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
-        UNION ALL
-        SELECT t.oid, t.typbasetype, t.typtype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype
-        WHERE base.typtype = 'd'
-    ) SELECT oid, typtype FROM base WHERE typtype <> 'd') b
-WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-ORDER BY a.attnum
-"""
-
-_TRAITS = classify(_COLUMNS)
 
 
 class Copying:
@@ -142,52 +120,28 @@ class Copying:
         columns: Sequence[str] | None = None,
         schema_name: str | None = None,
         *,
-        format: str | None = None,
-        delimiter: str | None = None,
-        null: str | None = None,
-        header: bool | Literal["match"] | None = None,
-        quote: str | None = None,
-        escape: str | None = None,
-        force_not_null: Sequence[str] | Literal["*"] | None = None,
-        force_null: Sequence[str] | Literal["*"] | None = None,
-        default: str | None = None,
-        on_error: str | None = None,
-        freeze: bool | None = None,
-        encoding: str | None = None,
         progress: Progress | None = None,
         timeout: float | None = None,
+        **options: Unpack[CopyInOptions],
     ) -> int:
         """Copy into a table: a file, by its path or open, bytes, an iterable of bytes, or of records.
 
         `format` is "text" (as it is without), "csv" or "binary"; the other options are those of PostgreSQL's COPY, and
         newer servers have more of them. Records are written by psqlpy, without options. Returns the number of rows.
         """
-        options: Options = {
-            "format": None if format is None else check_format(format),
-            "delimiter": delimiter,
-            "null": null,
-            "header": header,
-            "quote": quote,
-            "escape": escape,
-            "force_not_null": force_not_null,
-            "force_null": force_null,
-            "default": default,
-            "on_error": on_error,
-            "freeze": freeze,
-            "encoding": encoding,
-        }
+        given = check_options("copy_in", options, CopyInOptions)
         found: Source
         if isinstance(source, str | PathLike) or hasattr(source, "read"):
             found = FileSource(source)
         elif isinstance(source, BYTES):
             found = BytesSource(source)
         elif is_iterable(source):
-            return self._send_items(source, table_name, columns, schema_name, options, progress, timeout)
+            return self._send_items(source, table_name, columns, schema_name, given, progress, timeout)
         else:
             raise exceptions.ParameterTypeError(
                 f"source must be a path, a file, bytes or an iterable, not {type(source).__name__}"
             )
-        return self._send(found, table_name, columns, schema_name, options, progress, timeout)
+        return self._send(found, table_name, columns, schema_name, given, progress, timeout)
 
     def _send(
         self,
@@ -228,50 +182,16 @@ class Copying:
             sending = Sending(connection, self._family, deadline, progress)
             if options is not None and isinstance(first[0] if first else b"", (str, *BYTES)):
                 return sending.run(target, columns, options, ItemSource(items, first))
-            _check_no_options(options or {})
-            if columns is None and first and hasattr(first[0], "keys") and not isinstance(first[0], tuple):
-                columns = check_columns(first[0].keys())
-            found = self._record_source(connection, items, first, target, columns, deadline)
+            if options:
+                raise exceptions.ParameterValueError(
+                    f"{next(iter(options))} is for data in PostgreSQL's own formats: records are written by psqlpy, "
+                    "leave it out"
+                )
+            found = find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
-            options = {"format": "binary"} if plan.format else {}
-            return sending.run(target, plan.names, options, found)
+            return sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
         finally:
             self._end_copy(connection)
-
-    def _record_source(
-        self,
-        connection: Connection,
-        items: SyncItems,
-        first: list[Any],
-        target: str,
-        columns: Sequence[str] | None,
-        deadline: float | None,
-    ) -> RecordSource:
-        known = self._columns_of(connection, target, deadline)
-        names = [row[0] for row in known] if columns is None else columns
-        types = {name: (oid, kind) for name, oid, kind in known}
-        # One that the table doesn't have is the server's to complain about.
-        strange = not all(name in types for name in names)
-        described = [types.get(name, (0, "b")) for name in names]
-        registry = connection.link.session.registry
-        source = RecordSource(RecordPlan(names, described, registry, text=strange), items, first)
-        if strange:
-            source.skip()
-        try:
-            source.prepare()
-        except NoBinary:
-            source.plan = RecordPlan(names, described, registry, text=True)
-        return source
-
-    def _columns_of(
-        self, connection: Connection, target: str, deadline: float | None
-    ) -> list[tuple[Any, ...]]:
-        """(name, type oid, typtype) of the columns that can be written."""
-        connection.begin_now(deadline)
-        query = Unprepared(_COLUMNS, _TRAITS, [target], connection.descriptions, self._family, ())
-        connection.link.run(query, deadline)
-        rows: list[tuple[Any, ...]] = query.plan.tuples(query.result)
-        return rows
 
     @overload
     def copy_out(
@@ -283,16 +203,9 @@ class Copying:
         *,
         query: str | None = None,
         as_dict: bool = False,
-        format: str | None = None,
-        delimiter: str | None = None,
-        null: str | None = None,
-        header: bool | None = None,
-        quote: str | None = None,
-        escape: str | None = None,
-        force_quote: Sequence[str] | Literal["*"] | None = None,
-        encoding: str | None = None,
         progress: Progress | None = None,
         timeout: float | None = None,
+        **options: Unpack[CopyOutOptions],
     ) -> CopyOut: ...
 
     @overload
@@ -305,16 +218,9 @@ class Copying:
         *,
         query: str | None = None,
         as_dict: bool = False,
-        format: str | None = None,
-        delimiter: str | None = None,
-        null: str | None = None,
-        header: bool | None = None,
-        quote: str | None = None,
-        escape: str | None = None,
-        force_quote: Sequence[str] | Literal["*"] | None = None,
-        encoding: str | None = None,
         progress: Progress | None = None,
         timeout: float | None = None,
+        **options: Unpack[CopyOutOptions],
     ) -> SyncCall[int]: ...
 
     def copy_out(
@@ -326,16 +232,9 @@ class Copying:
         *,
         query: str | None = None,
         as_dict: bool = False,
-        format: str | None = None,
-        delimiter: str | None = None,
-        null: str | None = None,
-        header: bool | None = None,
-        quote: str | None = None,
-        escape: str | None = None,
-        force_quote: Sequence[str] | Literal["*"] | None = None,
-        encoding: str | None = None,
         progress: Progress | None = None,
         timeout: float | None = None,
+        **options: Unpack[CopyOutOptions],
     ) -> CopyOut | SyncCall[int]:
         """Copy a table, or what a query returns, to a path, an open file or a callback that takes bytes.
 
@@ -343,23 +242,14 @@ class Copying:
         with `as_dict`, as dicts; or, if there is a `format` or another option, the bytes of the copy, part by part,
         each of whole rows. `format` is "text", "csv" or "binary".
         """
-        options: Options = {
-            "format": None if format is None else check_format(format),
-            "delimiter": delimiter,
-            "null": null,
-            "header": header,
-            "quote": quote,
-            "escape": escape,
-            "force_quote": force_quote,
-            "encoding": encoding,
-        }
+        given = check_options("copy_out", options, CopyOutOptions)
         source, statement = _source(table_name, columns, schema_name, query)
-        raw = destination is not None or any(value is not None for value in options.values())
+        raw = destination is not None or bool(given)
         if as_dict and raw:
             raise exceptions.ParameterValueError(
                 "as_dict is for rows: leave the destination, the format and its options out"
             )
-        copy = CopyOut(self, source, statement, options if raw else None, as_dict, progress, timeout)
+        copy = CopyOut(self, source, statement, given if raw else None, as_dict, progress, timeout)
         if destination is None:
             return copy
         if not (
@@ -369,14 +259,6 @@ class Copying:
                 f"destination must be a path, a file or a callable, not {type(destination).__name__}"
             )
         return sync_call(copy.write_to(destination))
-
-
-def _check_no_options(options: Options) -> None:
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise exceptions.ParameterValueError(
-            f"{given[0]} is for data in PostgreSQL's own formats: records are written by psqlpy, leave it out"
-        )
 
 
 def _source(

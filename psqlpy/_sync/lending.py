@@ -14,7 +14,8 @@ from random import random
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
-from psqlpy._io.links import SyncLink, sync_connect
+from psqlpy._io.drive import sync_connect
+from psqlpy._io.links import SyncLink
 from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import Lock, SyncWake, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState

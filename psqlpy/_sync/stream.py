@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._io.closing import SyncClosed, sync_close
-from psqlpy._io.streaming import patience, sync_attach, sync_leave, sync_turn
+from psqlpy._io.pausing import patience, sync_attach, sync_leave, sync_turn
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.named_parameters import resolve_parameters
-from psqlpy._protocol.stream import Chunk, InTransaction, OpenStream, Stream
+from psqlpy._protocol.stream import InTransaction, OpenStream, Stream
 from psqlpy._result import QueryResult
 from psqlpy._sync.cursor import Cursor, check_whole
 from psqlpy._sync.executor import Executor
 
 if TYPE_CHECKING:
     from psqlpy._io.links import SyncLink
-    from psqlpy._pq.result import PGresult
     from psqlpy._sync.connection import Connection
 
 
@@ -86,8 +85,12 @@ class RowStream:
         self._state = "busy"
         try:
             rows = self._open() if new else self._next_chunk()
-        except BaseException:
+        except BaseException as error:
+            was_closed = self._state != "busy"
             self._leave()
+            if was_closed and isinstance(error, exceptions.Error):
+                # By another than who waits for rows.
+                raise StopIteration from None
             raise
         if rows is None:
             self._end()
@@ -108,15 +111,15 @@ class RowStream:
         _, deadline, _ = connection.check_out(self._timeout)
         link = self._link = connection.link
         opening = OpenStream(text, values, self._owner._family, self._chunk_size)
-        self._stream = connection.streaming = opening.stream
-        sync_attach(link, opening.stream)
+        self._stream = connection.pausing = opening.stream
+        sync_attach(opening.stream)
         try:
             link.run(opening, deadline)
         except InTransaction:
             # Begun by a statement: known only when its turn came.
             self._stream = None
             return self._open_cursor()
-        return self._decode(opening.rows)
+        return self._decode()
 
     def _open_cursor(self) -> list[Any] | None:
         """In a transaction a cursor does as well, can be left without aborting it, and lets others in between."""
@@ -133,13 +136,15 @@ class RowStream:
         stream, link, connection = self._stream, self._link, self._connection
         assert stream is not None and link is not None and connection is not None
         connection._lease()
-        chunk = Chunk(stream)
-        sync_attach(link, stream)
-        link.run(chunk, connection.deadline(self._timeout))
-        return self._decode(chunk.rows)
+        if stream.ended:
+            return None
+        sync_attach(stream)
+        link.go_on(stream, connection.deadline(self._timeout))
+        return self._decode()
 
-    def _decode(self, rows: PGresult | None) -> list[Any] | None:
+    def _decode(self) -> list[Any] | None:
         stream = self._stream
+        rows = None if stream is None else stream.take_rows()
         if rows is None or stream is None:
             return None
         # The event loop's other tasks are to have their turn, also when all rows are there already.
@@ -157,7 +162,7 @@ class RowStream:
         self._end()
         if cursor is not None:
             return cursor.close(timeout=timeout)
-        if stream is None or stream.done or link is None or connection is None or connection.is_closed():
+        if stream is None or stream.ended or link is None or connection is None or connection.is_closed():
             return sync_close(None, None, None)
         deadline = connection.deadline(timeout)
         sync_leave(link, stream, patience(deadline))
@@ -184,7 +189,7 @@ class RowStream:
         self._end()
         if cursor is not None:
             cursor._close_silently("closed")
-        elif stream is not None and link is not None and not stream.done:
+        elif stream is not None and link is not None and not stream.ended:
             sync_leave(link, stream)
 
     def _end(self) -> None:
@@ -194,11 +199,10 @@ class RowStream:
 
     def __del__(self) -> None:
         stream, link = getattr(self, "_stream", None), getattr(self, "_link", None)
-        if stream is not None and link is not None and not stream.done:
+        if stream is not None and link is not None and not stream.ended:
             # For a statement that comes before the next line has its effect.
             stream.orphaned = True
-            if not link.is_inside:
-                link.soon(partial(sync_leave, link, stream, patience(None)))
+            link.soon(partial(sync_leave, link, stream, patience(None)))
 
     def __repr__(self) -> str:
         return f"<RowStream {'open' if self._state == 'busy' else self._state}>"

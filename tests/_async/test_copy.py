@@ -348,3 +348,10 @@ async def test_backend_killed_in_the_middle(conn: Connection, pool: ConnectionPo
     with pytest.raises(exceptions.ConnectionLostError):
         [row async for row in copy]
     await ensure_usable(pool)
+
+
+async def test_an_option_that_copy_does_not_have_is_named(conn: Connection) -> None:
+    with pytest.raises(TypeError, match=r"copy_in\(\) got an unexpected keyword argument 'delim'"):
+        await conn.copy_in("t", b"", delim=";")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"copy_out\(\) got an unexpected keyword argument 'freeze'"):
+        conn.copy_out("t", freeze=True)  # type: ignore[call-overload]

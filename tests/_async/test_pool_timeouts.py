@@ -14,7 +14,7 @@ import pytest
 from psqlpy import ConnectionPool, exceptions
 from psqlpy._async import lending
 from psqlpy._config import ConnectPlan
-from psqlpy._io.links import async_connect
+from psqlpy._io.drive import async_connect
 from psqlpy._pq.connection import PGconn
 from tests.concurrency import AsyncEvent, AsyncGroup, async_sleep, async_wait_until
 

@@ -348,3 +348,10 @@ def test_backend_killed_in_the_middle(conn: Connection, pool: ConnectionPool, ta
     with pytest.raises(exceptions.ConnectionLostError):
         [row for row in copy]
     ensure_usable(pool)
+
+
+def test_an_option_that_copy_does_not_have_is_named(conn: Connection) -> None:
+    with pytest.raises(TypeError, match=r"copy_in\(\) got an unexpected keyword argument 'delim'"):
+        conn.copy_in("t", b"", delim=";")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"copy_out\(\) got an unexpected keyword argument 'freeze'"):
+        conn.copy_out("t", freeze=True)  # type: ignore[call-overload]

@@ -14,7 +14,7 @@ import pytest
 
 from psqlpy import exceptions
 from psqlpy._config import ConnectPlan
-from psqlpy._io.links import sync_connect
+from psqlpy._io.drive import sync_connect
 from psqlpy._pq.connection import PGconn
 from psqlpy._sync import lending
 from psqlpy.sync import ConnectionPool

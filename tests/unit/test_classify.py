@@ -246,7 +246,6 @@ LEAVING = [
     "EXPLAIN ANALYZE SELECT f()",
     "CALL p()",
     "DO $$ $$",
-    "BEGIN",
     "nonsense",
     "'literal'",
     "SELECT 1; SET a = 1",
@@ -298,6 +297,16 @@ def test_may_do_more_than_read(query: str) -> None:
 @pytest.mark.parametrize("query", [*LEAVING, *NOT_PLAIN])
 def test_may_leave_something(query: str) -> None:
     assert classify(query).leaves_state
+
+
+@pytest.mark.parametrize(
+    "query", ["BEGIN", "COMMIT", "SAVEPOINT a", "ROLLBACK TO a", "START TRANSACTION READ ONLY"]
+)
+def test_transaction_control_leaves_nothing_but_the_transaction(query: str) -> None:
+    traits = classify(query)
+    assert not traits.leaves_state
+    assert not traits.only_reads
+    assert classify(f"{query}; SET a.b = 1").leaves_state
 
 
 @given(

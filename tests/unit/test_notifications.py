@@ -15,7 +15,7 @@ def test_attention_ends_with_a_notification() -> None:
     inbox = Inbox(rig.session)
     attention = Attention(inbox)
     woken: list[str] = []
-    attention.wake = lambda: woken.append("now")
+    attention.wake = lambda _: woken.append("now")
     rig.session.submit(attention)
     assert (woken, list(rig.session.flights)) == ([], [])
     assert rig.session.on_notification is not None

@@ -383,14 +383,14 @@ def test_the_cost_of_a_waiter_does_not_grow_with_the_queue(order: str) -> None:
             leaving.reverse()
         elif order == "random":
             random.Random(1).shuffle(leaving)
-        started = time.perf_counter()
+        started = time.process_time()
         for ticket in leaving:
             policy.withdraw(ticket)
         for _ in range(queue_length - len(leaving)):
             policy.release(link)
         assert policy.status() == (1, 1, 0, 0)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     short = min(seconds(1_000) for _ in range(5))
-    long = min(seconds(20_000) for _ in range(3))
+    long = min(seconds(20_000) for _ in range(5))
     assert long / short < 120  # 20 when linear, 400 when quadratic

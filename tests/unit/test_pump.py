@@ -91,7 +91,7 @@ def test_what_the_socket_does_not_take_is_kept(server: FakeServer) -> None:
     blob = b"x" * 8_000_000
     packed = len(blob).to_bytes(4, "little") + bytes(4) + blob + b"\0"
     assert server.conn.execute_flight(b"s", 1, packed, 0) == 1
-    flags, results = server.conn.pump(1, False)
+    flags, results = server.pump(1, False)
     assert flags == WANT_WRITE and not results
     received = 0
     while True:
@@ -121,7 +121,7 @@ def test_in_small_pieces(server: FakeServer, size: int) -> None:
     taken: Taken = []
     for _ in server.send_in_pieces(rows(b"abc", b"") + ready(), size):
         server.wait()
-        flags, results = server.conn.pump(1, True)
+        flags, results = server.pump(1, True)
         assert flags == 0
         taken.extend(results)
     assert statuses(taken) == [TUPLES_OK, SYNC]
@@ -130,8 +130,8 @@ def test_in_small_pieces(server: FakeServer, size: int) -> None:
 
 def test_nothing_there(server: FakeServer) -> None:
     execute(server)
-    assert server.conn.pump(1, True) == (0, [])
-    assert server.conn.pump(0, True) == (0, [])
+    assert server.pump(1, True) == (0, [])
+    assert server.pump(0, True) == (0, [])
     assert not look(server.conn.fd)
 
 
@@ -139,7 +139,7 @@ def test_more_results_than_one_call_takes(server: FakeServer) -> None:
     execute(server, 150)
     server.send(*(rows(b"%d" % number) + ready() for number in range(150)))
     server.wait()
-    flags, first = server.conn.pump(150, True)
+    flags, first = server.pump(150, True)
     assert flags & MORE and len(first) == 64
     flags, rest = take(server, 150 - statuses(list(first)).count(SYNC))
     taken = [*first, *rest]
@@ -205,9 +205,9 @@ def test_an_open_flight_gives_what_is_there_without_waiting(server: FakeServer) 
     assert [server.receive()[0] for _ in range(3)] == [b"P", b"D", b"H"]
     server.send(PARSE_COMPLETE, message(b"t", b"\0\0"), row_description("a"))
     server.wait()
-    flags, results = server.conn.pump(1, True)
+    flags, results = server.pump(1, True)
     assert (flags, statuses(list(results))) == (0, [COMMAND_OK, COMMAND_OK])
-    assert server.conn.pump(1, True) == (0, [])
+    assert server.pump(1, True) == (0, [])
 
 
 # What comes besides
@@ -228,7 +228,7 @@ def test_notices_and_notifications(server: FakeServer) -> None:
 def test_while_idle(server: FakeServer) -> None:
     server.send(notification("a", "x"), message(b"S", b"TimeZone\0Europe/Berlin\0"))
     server.wait()
-    flags, results = server.conn.pump(0, True)
+    flags, results = server.pump(0, True)
     assert flags == NOTIFY and not results
     assert server.conn.take_notifications() == [("a", "x", 7)]
     assert server.conn.parameter_status("TimeZone") == "Europe/Berlin"
@@ -251,7 +251,7 @@ def test_the_end_while_idle_with_a_reason(server: FakeServer) -> None:
     flags = 0
     for _ in range(10):
         server.wait()
-        flags, _ = server.conn.pump(0, True)
+        flags, _ = server.pump(0, True)
         if flags & BROKEN:
             break
     assert flags & BROKEN
@@ -337,7 +337,7 @@ def test_look_and_wait(server: FakeServer) -> None:
     server.send(notice("x"))
     assert wait(fd, 1, 10_000) == 1
     assert look(fd)
-    server.conn.pump(0, True)
+    server.pump(0, True)
     server.hang_up()
     assert wait(fd, 1, 10_000) == 1
     assert look(fd), "an end is something to read"

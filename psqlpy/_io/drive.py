@@ -1,0 +1,58 @@
+"""Which driver serves whom, and how what needs no session is run: connecting, in pairs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import AbstractEventLoop
+from typing import TYPE_CHECKING, Any
+
+from psqlpy._io.asyncio_driver import AsyncioDriver
+from psqlpy._io.resolve import Resolver
+from psqlpy._io.running import running_loop
+from psqlpy._io.thread_driver import drive as drive_in_thread
+from psqlpy._pq.connection import PGconn
+from psqlpy._protocol.connect import connect
+from psqlpy._protocol.session import Session
+
+if TYPE_CHECKING:
+    from psqlpy._config import ConnectPlan
+    from psqlpy._io.anyio_driver import AnyioDriver
+
+
+def make_driver(session: Session, loop: AbstractEventLoop | None) -> AsyncioDriver | AnyioDriver:
+    if loop is not None and not _is_proactor(loop):
+        return AsyncioDriver(session, loop)
+    from psqlpy._io.anyio_driver import AnyioDriver
+
+    return AnyioDriver(session)
+
+
+def _is_proactor(loop: AbstractEventLoop) -> bool:
+    proactor = getattr(asyncio, "ProactorEventLoop", None)
+    return proactor is not None and isinstance(loop, proactor)
+
+
+async def async_drive(dialogue: Any) -> Any:
+    """Run a generator of `Wait` under whatever event loop runs."""
+    loop = running_loop()
+    if loop is not None and not _is_proactor(loop):
+        from psqlpy._io.asyncio_driver import drive
+    else:
+        from psqlpy._io.anyio_driver import drive
+    return await drive(dialogue)
+
+
+sync_drive = drive_in_thread
+
+
+async def async_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
+    """Connect to the first host that will have us."""
+    connected: PGconn = await async_drive(connect(plan, time.monotonic, Resolver(), deadline))
+    return connected
+
+
+def sync_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
+    """Connect to the first host that will have us."""
+    connected: PGconn = sync_drive(connect(plan, time.monotonic, Resolver(), deadline))
+    return connected
