@@ -5,12 +5,13 @@ PYTHON ?=
 export PYTHON
 VENV := .venv/bin/python
 
-.PHONY: help setup demo test test-long check docs sync format clean
+.PHONY: help setup demo test test-long test-libpq18 check docs sync format clean
 
 help:
 	@echo 'make demo       run examples/quickstart.py against an embedded PostgreSQL server'
 	@echo 'make test       all tests but the long ones (PSQLPY_TEST_DSN: against another server; ARGS: for pytest)'
 	@echo 'make test-long  the long ones'
+	@echo 'make test-libpq18  as make test, with the libpq of the embedded server (no TLS)'
 	@echo 'make check      linters, types, layers, drift of generated files'
 	@echo 'make docs       build the site: build/site/index.html'
 	@echo 'make sync       generate psqlpy/_sync and tests/_sync'
@@ -28,6 +29,9 @@ test: setup
 
 test-long: setup
 	@$(VENV) tools/run_tests.py -m long $(ARGS)
+
+test-libpq18:
+	@PSQLPY_LIBPQ=embedded $(MAKE) test
 
 check: setup
 	@$(VENV) tools/check.py

@@ -11,7 +11,7 @@ from psqlpy import exceptions
 from psqlpy._async.cursor import Cursor, check_whole
 from psqlpy._async.executor import Executor
 from psqlpy._io.closing import AsyncClosed, async_close
-from psqlpy._io.pausing import async_attach, async_leave, async_turn
+from psqlpy._io.pausing import async_attach, async_leave, async_turn, patience
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.stream import InTransaction, OpenStream, Stream
@@ -84,19 +84,23 @@ class RowStream:
         self._state = "busy"
         try:
             rows = await (self._open() if new else self._next_chunk())
-        except BaseException:
+        except BaseException as error:
+            was_closed = self._state != "busy"
             self._leave()
+            if was_closed and isinstance(error, exceptions.Error):
+                # By another than who waits for rows.
+                raise StopAsyncIteration from None
             raise
         if rows is None:
             self._end()
             raise StopAsyncIteration
-        if self._state == "busy":
-            self._state = "open"
-            self._rows = iter(rows)
-        for row in self._rows:
-            return row
-        # Closed meanwhile.
-        raise StopAsyncIteration
+        if self._state != "busy":
+            # Closed meanwhile, perhaps before there was a cursor that could be.
+            self._leave()
+            raise StopAsyncIteration
+        self._state = "open"
+        self._rows = iter(rows)
+        return next(self._rows)
 
     async def _open(self) -> list[Any] | None:
         connection = self._connection = self._owner._lease()
@@ -138,12 +142,13 @@ class RowStream:
         return await self._decode()
 
     async def _decode(self) -> list[Any] | None:
-        rows = None if self._stream is None else self._stream.take_rows()
-        if rows is None or self._stream is None:
+        stream = self._stream
+        rows = None if stream is None else stream.take_rows()
+        if rows is None or stream is None:
             return None
         # The event loop's other tasks are to have their turn, also when all rows are there already.
         await async_turn()
-        return QueryResult(rows, self._stream.plan).result(None, self._as_tuple)
+        return QueryResult(rows, stream.plan).result(None, self._as_tuple)
 
     # Ending
 
@@ -156,10 +161,11 @@ class RowStream:
         self._end()
         if cursor is not None:
             return cursor.close(timeout=timeout)
-        if stream is None or stream.ended or link is None or connection is None:
+        if stream is None or stream.ended or link is None or connection is None or connection.is_closed():
             return async_close(None, None, None)
-        async_leave(link, stream, at_once=False)
-        return async_close(link, Commands(()), connection.deadline(timeout))
+        deadline = connection.deadline(timeout)
+        async_leave(link, stream, patience(deadline))
+        return async_close(link, Commands(()), deadline)
 
     async def aclose(self, *, timeout: float | None = None) -> None:
         """Do what `close` does, and wait until the connection is free."""
@@ -195,7 +201,7 @@ class RowStream:
         if stream is not None and link is not None and not stream.ended:
             # For a statement that comes before the next line has its effect.
             stream.orphaned = True
-            link.soon(partial(async_leave, link, stream, at_once=False))
+            link.soon(partial(async_leave, link, stream, patience(None)))
 
     def __repr__(self) -> str:
         return f"<RowStream {'open' if self._state == 'busy' else self._state}>"

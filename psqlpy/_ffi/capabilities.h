@@ -23,9 +23,6 @@ int psq_tls_pending(PGconn *conn);
 /* Sync without a flush where libpq can (17), otherwise PQpipelineSync, which also sends. 1 or 0. */
 int psq_pipeline_sync(PGconn *conn);
 
-/* 1 when the rows of the newest query in the pipeline will come in chunks of `rows`, 0 where libpq can't (before 17). */
-int psq_set_chunked_rows(PGconn *conn, int rows);
-
 /* Queue a Close message for a prepared statement. 0 where libpq can't (before 17). */
 int psq_send_close_prepared(PGconn *conn, const char *name);
 

@@ -58,6 +58,7 @@ char *PQoptions(const PGconn *conn);
 int PQenterPipelineMode(PGconn *conn);
 int PQexitPipelineMode(PGconn *conn);
 int PQsendQuery(PGconn *conn, const char *query);
+int PQsetSingleRowMode(PGconn *conn);
 int PQsendPrepare(PGconn *conn, const char *name, const char *query, int nparams, const Oid *types);
 int PQsendDescribePortal(PGconn *conn, const char *portal);
 int PQconsumeInput(PGconn *conn);

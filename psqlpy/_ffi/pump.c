@@ -14,9 +14,6 @@
 /* Of rows that are taken together, about: so many rows may be large ones. Bytes. */
 #define PSQ_ROWS_SIZE (4 << 20)
 
-/* A status that libpq has from 17 on. */
-#define PSQ_TUPLES_CHUNK 12
-
 int
 psq_readable_bytes(int fd)
 {
@@ -168,12 +165,6 @@ psq_consume(PGconn *conn, int copy_out)
     return 1;
 }
 
-int
-psq_set_row_mode(PGconn *conn, int rows)
-{
-    return psq_set_chunked_rows(conn, rows) || PQsetSingleRowMode(conn);
-}
-
 /* Adds the rows of one result to another. Returns the bytes that were added, or -1 without memory. */
 static long
 append_rows(PGresult *rows, const PGresult *more)
@@ -224,7 +215,7 @@ psq_take_rows(PGconn *conn, int limit, int readable, psq_rows *taken)
         if (result == NULL)
             return PSQ_ROWS_END;
         status = PQresultStatus(result);
-        if (status != PGRES_SINGLE_TUPLE && status != PSQ_TUPLES_CHUNK) {
+        if (status != PGRES_SINGLE_TUPLE) {
             taken->last = result;
             return PSQ_ROWS_LAST;
         }

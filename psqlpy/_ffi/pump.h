@@ -31,7 +31,7 @@ PGresult *psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *
  * Returns 0 when the connection is lost. */
 int psq_consume(PGconn *conn, int copy_out);
 
-/* Outside a pipeline, of a query whose rows come one by one or in chunks (psq_set_row_mode): what psq_take_rows found. */
+/* Outside a pipeline, of a query in single-row mode: what psq_take_rows found. */
 #define PSQ_ROWS_WAIT 0   /* more input is needed */
 #define PSQ_ROWS_FULL 1   /* as many rows as were asked for, or very large ones */
 #define PSQ_ROWS_LAST 2   /* `last` is the result that ends the rows, an error too */
@@ -42,9 +42,6 @@ typedef struct {
     PGresult *rows; /* at least one row, or NULL; rows may come with any outcome */
     PGresult *last;
 } psq_rows;
-
-/* Have the rows of the query that was just sent delivered as they arrive, up to `rows` at a time. 1 or 0. */
-int psq_set_row_mode(PGconn *conn, int rows);
 
 /* Take at most `limit` rows into one result, reading while there is something to read; `readable`: read in any case. The
  * caller owns both results. Never blocks. */

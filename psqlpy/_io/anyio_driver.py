@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 
 from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
-from psqlpy._io.system_task import spawn_system_task
+from psqlpy._io.system_task import can_spawn, spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.request import Request
@@ -187,6 +187,12 @@ class AnyioDriver:
         """The caller of a request gives up."""
         request.wake = None
         if request.done:
+            return
+        if not can_spawn():
+            # Left behind by an event loop that has ended: nobody will read the rest.
+            break_off(self.session)
+            self.session.lost("the event loop ended while a statement was running")
+            self.end()
             return
         cancellation = Cancellation(self.session, request)
         self.cancellations.append(cancellation)

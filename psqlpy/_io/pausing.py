@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,13 +22,13 @@ from psqlpy._protocol.pausing import PausingDialogue
 def async_attach(dialogue: PausingDialogue) -> None:
     """Tell a dialogue who goes on with it: the running task."""
     caller = _current_task()
-    dialogue.is_own_caller = lambda: caller is not None and _current_task() is caller
+    dialogue.is_own_caller = lambda: caller is not None and (_current_task() is caller or _has_ended(caller))
 
 
 def sync_attach(dialogue: PausingDialogue) -> None:
     """Tell a dialogue who goes on with it: the running thread."""
-    caller = threading.get_ident()
-    dialogue.is_own_caller = lambda: threading.get_ident() == caller
+    caller = threading.current_thread()
+    dialogue.is_own_caller = lambda: threading.current_thread() is caller or not caller.is_alive()
 
 
 def _current_task() -> Any:
@@ -35,6 +37,13 @@ def _current_task() -> Any:
         return asyncio.current_task()
     trio = sys.modules.get("trio")
     return trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None
+
+
+def _has_ended(task: Any) -> bool:
+    """Whether a task, of asyncio or trio, will never run again: waiting for what it began would take for ever."""
+    if isinstance(task, asyncio.Future):
+        return task.done()
+    return bool(inspect.getcoroutinestate(task.coro) == inspect.CORO_CLOSED)
 
 
 async def async_turn() -> None:
@@ -51,7 +60,14 @@ def sync_turn() -> None:
     """Threads take their turns."""
 
 
-def async_leave(link: AsyncLink, dialogue: PausingDialogue, *, at_once: bool = True) -> None:
+def patience(deadline: float | None) -> float:
+    """How long a thread that waits until then may drain what it has left; the server is to have its chance."""
+    if deadline is None:
+        return DRAIN_BUDGET
+    return min(DRAIN_BUDGET, max(THREAD_DRAIN_BUDGET, deadline - time.monotonic()))
+
+
+def async_leave(link: AsyncLink, dialogue: PausingDialogue, _budget: float = 0.0) -> None:
     """Have a dialogue cancelled that nobody goes on with, from any thread; waits for nothing."""
     driver = link.driver
     if driver is None or link.is_closed:
@@ -82,14 +98,14 @@ def _leave_here(link: AsyncLink, dialogue: PausingDialogue) -> None:
         driver.follow()
 
 
-def sync_leave(link: SyncLink, dialogue: PausingDialogue, *, at_once: bool = True) -> None:
-    """Have a dialogue cancelled that nobody goes on with, and drop its rest; for a tenth of a second if `at_once`."""
+def sync_leave(link: SyncLink, dialogue: PausingDialogue, budget: float = THREAD_DRAIN_BUDGET) -> None:
+    """Have a dialogue cancelled that nobody goes on with, and drop its rest for so many seconds at most."""
     if link.is_inside:
         # Perhaps a garbage collection in this very thread, in the middle of a call.
         dialogue.orphaned = True
         background.start_cancel(partial(_leave_now, link, dialogue, DRAIN_BUDGET))
     else:
-        _leave_now(link, dialogue, THREAD_DRAIN_BUDGET if at_once else DRAIN_BUDGET)
+        _leave_now(link, dialogue, budget)
 
 
 def _leave_now(link: SyncLink, dialogue: PausingDialogue, budget: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,12 @@ def spawn_system_task(function: Callable[..., Awaitable[None]], *arguments: obje
     # The loop itself only refers to it weakly.
     _running.add(task)
     task.add_done_callback(_running.discard)
+
+
+def can_spawn() -> bool:
+    """Whether there is an event loop here that would run a task."""
+    trio = sys.modules.get("trio")
+    return _get_running_loop() is not None or (trio is not None and trio.lowlevel.in_trio_run())
 
 
 def call_soon_in_trio(callback: Callable[[], None]) -> None:

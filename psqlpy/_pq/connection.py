@@ -280,9 +280,9 @@ class PGconn:
         """Read until the next result or nothing is there; False when the connection is lost."""
         return bool(lib.psq_consume(self.pointer, copy_out))
 
-    def set_row_mode(self, rows: int) -> bool:
-        """Have the rows of the query that was just sent delivered as they arrive, up to `rows` at a time."""
-        return bool(lib.psq_set_row_mode(self.pointer, rows))
+    def set_single_row_mode(self) -> bool:
+        """Have the rows of the query that was just sent delivered as they arrive."""
+        return bool(lib.PQsetSingleRowMode(self.pointer))
 
     def take_rows(self, limit: int, readable: bool) -> tuple[int, PGresult | None, PGresult | None]:
         """What has arrived of them, without waiting: one of ROWS_…, rows if there are any, and what ends them."""

@@ -105,6 +105,8 @@ class Pipeline(Query):
                 break
             changed = changed or statement.traits.keyword not in _CHANGES_NO_NAMES
             self.stop += 1
+            if statement.traits.drops_prepared:
+                break
 
     def _write_prepares(self, session: Session) -> bool:
         """Prepare what isn't; False if all is."""
@@ -196,9 +198,17 @@ class Pipeline(Query):
             if plan.has_dates:
                 plan = in_style(session, plan, statement.columns)
             self.results.append((result, plan))
-        if any(statement.traits.drops_prepared for statement in group):
-            session.statements.clear()
+        if group[-1].traits.drops_prepared:
+            self._forget_all(session)
         return len(self.results) == len(self.queries)
+
+    def _forget_all(self, session: Session) -> None:
+        """The server has dropped every prepared statement, those of the queries that are left too."""
+        session.statements.clear()
+        self.passing.clear()
+        for index in range(len(self.results), len(self.statements)):
+            self.statements[index].pin_count -= 1
+            self.statements[index] = self._take(session, self.queries[index][0])
 
     def _fail_at(self, session: Session, answered: int) -> None:
         """End with the error of the query behind those that have answered in this flight."""

@@ -1,7 +1,8 @@
 """Stream: the rows of one statement as they arrive, some at a time, read no faster than they are asked for.
 
-Outside the pipeline, in libpq's chunked-rows or single-row mode (manual, "Retrieving Query Results in Chunks"). The
-statement is opened by an OpenStream, which waits for the first rows; for more, the stream itself goes on.
+Outside the pipeline, in libpq's single-row mode (manual, "Retrieving Query Results in Chunks"). Its chunked mode (17)
+is no faster, keeps rows back until a chunk is full, drops those before an error, and counts rows, however large.
+The statement is opened by an OpenStream, which waits for the first rows; for more, the stream itself goes on.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Stream(PausingDialogue):
 
     def talk(self, pgconn: PGconn) -> Talk:
         sent = pgconn.send_execute(b"", self.count, self.packed, self.plan.format)
-        if not sent or not pgconn.set_row_mode(self.chunk_size):
+        if not sent or not pgconn.set_single_row_mode():
             raise exceptions.ConnectionLostError(pgconn.error_message)
         self.packed = b""
         yield from flush(pgconn)

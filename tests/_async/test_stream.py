@@ -8,7 +8,7 @@ import pytest
 
 from psqlpy import Connection, ConnectionPool, Transaction, exceptions
 from tests._async.usable import ensure_answers, ensure_usable
-from tests.concurrency import AsyncEvent, AsyncGroup, async_wait_until
+from tests.concurrency import AsyncEvent, AsyncGroup, async_sleep, async_wait_until
 
 ROWS = "SELECT g FROM generate_series(1, $1::int4) AS g"
 # Too much for any buffer on the way, and for a test to read.
@@ -139,6 +139,62 @@ async def test_a_statement_of_the_reader_is_refused_instead_of_waiting_for_ever(
     assert (await rows.__anext__())["g"] == 2
     await rows.close()
     await ensure_usable(conn)
+
+
+async def test_a_statement_is_refused_too_when_the_reader_has_ended(conn: Connection) -> None:
+    rows = conn.stream(ENDLESS, chunk_size=10)
+
+    async def read() -> None:
+        await rows.__anext__()
+
+    async with AsyncGroup() as group:
+        group.start(read)
+    with pytest.raises(exceptions.InterfaceError, match="a stream is being read"):
+        await conn.execute("SELECT 1")
+    for expected in range(2, 20):
+        assert (await rows.__anext__())["g"] == expected
+    await rows.close()
+    await ensure_usable(conn)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("first", [True, False])
+async def test_closed_by_another_than_who_waits_for_rows(conn: Connection, inside: bool, first: bool) -> None:
+    query = "SELECT g, pg_sleep(CASE g WHEN $1 THEN $2::float8 ELSE 0 END) FROM generate_series(1, 2005) AS g"
+    # In a transaction the rows that are being fetched are waited for: cancelling would abort it.
+    parameters = [1 if first else 1001, 0.3 if inside else 30]
+    if inside:
+        await conn.execute("BEGIN")
+    rows = conn.stream(query, parameters, chunk_size=1000)
+    begun = AsyncEvent()
+    seen: list[int] = []
+
+    async def read() -> None:
+        if first:
+            begun.set()
+        async for row in rows:
+            seen.append(row["g"])
+            if row["g"] == 300:
+                begun.set()
+
+    async with AsyncGroup() as group:
+        group.start(read)
+        await begun.wait()
+        await async_sleep(0.1)
+        await rows.close()
+    assert len(seen) == 0 if first else 300 <= len(seen) <= 1000
+    if inside:
+        await conn.execute("ROLLBACK")
+    await ensure_usable(conn)
+
+
+async def test_closed_after_its_connection_was_given_back(pool: ConnectionPool) -> None:
+    async with pool.acquire() as conn:
+        rows = conn.stream(ENDLESS)
+        await rows.__anext__()
+    await rows.close()
+    with pytest.raises(StopAsyncIteration):
+        await rows.__anext__()
 
 
 async def test_statements_of_others_wait(conn: Connection) -> None:

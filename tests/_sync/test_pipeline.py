@@ -181,6 +181,15 @@ def test_types_that_have_changed_since(conn: Connection, pool: ConnectionPool, t
     ensure_usable(conn)
 
 
+@pytest.mark.parametrize("prepared", [None, False])
+def test_statements_that_are_dropped_on_the_way(conn: Connection, prepared: bool | None) -> None:
+    queries = [("SELECT 1 AS a",), ("DEALLOCATE ALL",), ("SELECT 2 AS a",), ("SELECT 1 AS a",)]
+    for _ in range(2):
+        results = conn.pipeline(queries, prepared)
+        assert [result.result() for result in results] == [[{"a": 1}], [], [{"a": 2}], [{"a": 1}]]
+    ensure_usable(conn)
+
+
 def test_more_statements_than_are_kept(conn: Connection) -> None:
     queries = [(f"SELECT {number} AS one_of_many",) for number in range(400)]
     # One that is too long to be kept, twice.

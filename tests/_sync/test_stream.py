@@ -10,7 +10,7 @@ import pytest
 from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool, Transaction
 from tests._sync.usable import ensure_answers, ensure_usable
-from tests.concurrency import SyncEvent, SyncGroup, sync_wait_until
+from tests.concurrency import SyncEvent, SyncGroup, sync_sleep, sync_wait_until
 
 ROWS = "SELECT g FROM generate_series(1, $1::int4) AS g"
 # Too much for any buffer on the way, and for a test to read.
@@ -141,6 +141,62 @@ def test_a_statement_of_the_reader_is_refused_instead_of_waiting_for_ever(conn: 
     assert (rows.__next__())["g"] == 2
     rows.close()
     ensure_usable(conn)
+
+
+def test_a_statement_is_refused_too_when_the_reader_has_ended(conn: Connection) -> None:
+    rows = conn.stream(ENDLESS, chunk_size=10)
+
+    def read() -> None:
+        rows.__next__()
+
+    with SyncGroup() as group:
+        group.start(read)
+    with pytest.raises(exceptions.InterfaceError, match="a stream is being read"):
+        conn.execute("SELECT 1")
+    for expected in range(2, 20):
+        assert (rows.__next__())["g"] == expected
+    rows.close()
+    ensure_usable(conn)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("first", [True, False])
+def test_closed_by_another_than_who_waits_for_rows(conn: Connection, inside: bool, first: bool) -> None:
+    query = "SELECT g, pg_sleep(CASE g WHEN $1 THEN $2::float8 ELSE 0 END) FROM generate_series(1, 2005) AS g"
+    # In a transaction the rows that are being fetched are waited for: cancelling would abort it.
+    parameters = [1 if first else 1001, 0.3 if inside else 30]
+    if inside:
+        conn.execute("BEGIN")
+    rows = conn.stream(query, parameters, chunk_size=1000)
+    begun = SyncEvent()
+    seen: list[int] = []
+
+    def read() -> None:
+        if first:
+            begun.set()
+        for row in rows:
+            seen.append(row["g"])
+            if row["g"] == 300:
+                begun.set()
+
+    with SyncGroup() as group:
+        group.start(read)
+        begun.wait()
+        sync_sleep(0.1)
+        rows.close()
+    assert len(seen) == 0 if first else 300 <= len(seen) <= 1000
+    if inside:
+        conn.execute("ROLLBACK")
+    ensure_usable(conn)
+
+
+def test_closed_after_its_connection_was_given_back(pool: ConnectionPool) -> None:
+    with pool.acquire() as conn:
+        rows = conn.stream(ENDLESS)
+        rows.__next__()
+    rows.close()
+    with pytest.raises(StopIteration):
+        rows.__next__()
 
 
 def test_statements_of_others_wait(conn: Connection) -> None:

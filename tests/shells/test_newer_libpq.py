@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import asyncio, json, sys
+import asyncio, json, resource, sys
 import psqlpy, psqlpy.sync
 
 dsn = sys.argv[1]
@@ -34,6 +34,16 @@ async def run():
         except psqlpy.exceptions.QueryTimeoutError:
             seen["timed out"] = True
         seen["same backend"] = await conn.fetch_val("SELECT pg_backend_pid()") == pid
+        seen["rows before an error"] = 0
+        try:
+            async for _ in conn.stream("SELECT 1/(50 - g) FROM generate_series(1, 100) AS g"):
+                seen["rows before an error"] += 1
+        except psqlpy.exceptions.DivisionByZero:
+            pass
+        large = "SELECT repeat('x', 1000000) FROM generate_series(1, 40)"
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seen["large rows"] = len([len(row["repeat"]) async for row in conn.stream(large)])
+        seen["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30 * 1024
         await conn.execute_batch("CREATE TEMP TABLE t (x int); INSERT INTO t VALUES (1), (2)")
         seen["batch"] = await conn.fetch_val("SELECT sum(x)::int8 FROM t")
         try:
@@ -81,6 +91,9 @@ def test_everything_works_on_the_newer_library(dsn: str) -> None:
         "many": [n + n % 8 for n in range(64)],
         "timed out": True,
         "same backend": True,
+        "rows before an error": 49,
+        "large rows": 40,
+        "memory": True,
         "batch": 3,
         "rolled back": True,
         "sync": 7,
