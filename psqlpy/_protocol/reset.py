@@ -57,5 +57,9 @@ def reset_requests(session: Session, *, everything: bool) -> list[Request]:
         requests.append(Reset(_FORGET_ALL))
     elif session.leaves_state:
         requests.append(Reset(_FORGET))
-    session.leaves_state = False
+        if session.statements.has_others:
+            # One by one they can't be named, so ours go with them.
+            session.statements.clear()
+            requests.append(Reset((b"DEALLOCATE ALL",)))
+    session.leaves_state = session.statements.has_others = False
     return requests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import importlib
 import inspect
 import pickle
 import warnings
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import psqlpy
-from psqlpy import Connection, ConnectionPool, connect, connect_pool, exceptions, sync
+from psqlpy import Connection, ConnectionPool, connect, connect_pool, exceptions, extra_types, sync, types
 from tests._async.usable import ensure_closed, ensure_usable
 from tests.concurrency import async_wait_until
 
@@ -200,6 +201,52 @@ def test_under_trio_too(dsn: str) -> None:
     trio = pytest.importorskip("trio")
     with ConnectionPool(dsn) as pool:
         assert trio.run(pool.fetch_val, "SELECT 1") == 1
+
+
+# 1.2: what the classes are
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+async def test_what_holds_a_connection_is_not_copied(
+    pool: ConnectionPool, conn: Connection, copied: Callable[[object], object]
+) -> None:
+    statement = await conn.prepare("SELECT 1")
+    transaction, cursor, stream = conn.transaction(), conn.cursor("SELECT 1"), conn.stream("SELECT 1")
+    for one in (pool, conn, transaction, cursor, stream, statement, pool.listener(), pool.transaction()):
+        with pytest.raises(TypeError, match="can't be copied or pickled"):
+            copied(one)
+    await ensure_usable(conn)
+
+
+@pytest.mark.parametrize(
+    "name", ["Connection", "Transaction", "Cursor", "Listener", "PreparedStatement", "QueryResult"]
+)
+def test_what_comes_from_elsewhere_is_not_made_without_that(name: str) -> None:
+    with pytest.raises(TypeError):
+        getattr(psqlpy, name)()
+
+
+def test_classes_say_from_where_they_are_imported() -> None:
+    for module in (psqlpy, sync, exceptions, extra_types, types):
+        for name in module.__all__:
+            found = getattr(module, name)
+            if inspect.isclass(found):
+                at = importlib.import_module(found.__module__)
+                assert "._" not in f".{found.__module__}", found
+                assert getattr(at, found.__qualname__) is found
+    assert sync.Connection.__module__ == "psqlpy.sync"
+    assert pickle.loads(pickle.dumps(sync.Connection)) is sync.Connection
+
+
+async def test_a_pool_is_no_sequence(pool: ConnectionPool) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(pool)  # type: ignore[call-overload]
+
+
+async def test_the_block_of_connect_that_is_not_awaited_is_the_pools(dsn: str) -> None:
+    async with connect(dsn) as pool:
+        await ensure_usable(pool)
+    assert pool.status().max_size == 0
 
 
 # 1.2: enums

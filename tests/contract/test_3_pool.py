@@ -171,8 +171,10 @@ async def test_clean_forgets_sequences_and_prepared_statements(dsn: str) -> None
 async def test_a_killed_backend_is_replaced(pool: ConnectionPool, observer: ConnectionPool) -> None:
     async with pool.acquire() as connection:
         await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
-        with pytest.raises(exceptions.ConnectionClosedError):
-            await connection.execute("SELECT 1")
+        for _ in range(2):
+            with pytest.raises(exceptions.ConnectionClosedError) as caught:
+                await connection.execute("SELECT 1")
+            assert isinstance(caught.value, exceptions.ConnectionExecuteError)
         await ensure_closed(connection)
     await ensure_usable(pool)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import pickle
 from typing import Any
 
 import pytest
@@ -175,6 +177,100 @@ async def test_a_nested_transaction_is_a_savepoint(
     assert await count(pool, table) == 2
 
 
+@pytest.mark.parametrize("how", ["rollback", "rollback_savepoint", "release_savepoint", "commit"])
+async def test_what_the_outer_transaction_does_while_an_inner_one_is_open(
+    conn: Connection, pool: ConnectionPool, table: str, how: str
+) -> None:
+    undone = how.startswith("rollback")
+    async with conn.transaction() as outer:
+        await outer.create_savepoint("a")
+        inner = conn.transaction()
+        await inner.begin()
+        await inner.execute(f"INSERT INTO {table} VALUES (1)")
+        await (getattr(outer, how)() if how in ("rollback", "commit") else getattr(outer, how)("a"))
+        assert inner.is_closed()
+        with pytest.raises(exceptions.TransactionClosedError):
+            await inner.execute(f"INSERT INTO {table} VALUES (2)")
+        if undone:
+            # What was not stored is not passed over in silence.
+            with pytest.raises(exceptions.TransactionCommitError, match="around it was rolled back"):
+                await inner.__aexit__(None, None, None)
+        await inner.__aexit__(None, None, None)
+        if "savepoint" in how:
+            await ensure_usable(outer)
+    assert await count(pool, table) == (not undone)
+    await ensure_usable(conn)
+
+
+async def test_a_task_whose_transaction_another_task_rolls_back_hears_of_it(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    begun, nested = asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        async with conn.transaction() as transaction:
+            await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+            begun.set()
+            await nested.wait()
+            raise LookupError
+
+    async def second(ended: asyncio.Task[None]) -> None:
+        await begun.wait()
+        async with conn.transaction() as transaction:
+            await transaction.execute(f"INSERT INTO {table} VALUES (2)")
+            nested.set()
+            await asyncio.wait([ended])
+
+    task = asyncio.ensure_future(first())
+    with pytest.raises(exceptions.TransactionCommitError):
+        await second(task)
+    assert isinstance(task.exception(), LookupError)
+    assert await count(pool, table) == 0
+    await ensure_usable(conn)
+
+
+async def test_savepoints_of_outer_and_inner_transactions_are_apart(conn: Connection, table: str) -> None:
+    async def ids() -> Any:
+        return (await conn.fetch(f"SELECT id FROM {table} ORDER BY id")).result(as_tuple=True)
+
+    async with conn.transaction() as outer:
+        await outer.create_savepoint("a")
+        await outer.execute(f"INSERT INTO {table} VALUES (1)")
+        inner = conn.transaction()
+        await inner.begin()
+        await inner.create_savepoint("a")
+        await inner.execute(f"INSERT INTO {table} VALUES (2)")
+        # Each means its own: to the server the last of a name is the only one.
+        await inner.rollback_savepoint("a")
+        assert await ids() == [(1,)]
+        await outer.rollback_savepoint("a")
+        assert await ids() == []
+        # Made while an inner transaction was open, it ends with that.
+        async with conn.transaction():
+            await outer.create_savepoint("b")
+        with pytest.raises(exceptions.TransactionSavepointError, match="no savepoint 'b'"):
+            await outer.rollback_savepoint("b")
+        inner = conn.transaction()
+        await inner.begin()
+        await inner.create_savepoint("a")
+        await outer.execute(f"INSERT INTO {table} VALUES (3)")
+        await outer.release_savepoint("a")
+        assert inner.is_closed()
+        with pytest.raises(exceptions.TransactionSavepointError, match="no savepoint 'a'"):
+            await outer.rollback_savepoint("a")
+        await ensure_usable(outer)
+    assert await ids() == [(3,)]
+
+
+async def test_a_savepoint_name_that_the_server_would_cut(conn: Connection) -> None:
+    async with conn.transaction() as transaction:
+        for name in ("x" * 64, "ä" * 32):
+            with pytest.raises(exceptions.ParameterValueError, match="at most 63 bytes"):
+                await transaction.create_savepoint(name)
+        await transaction.create_savepoint("ä" * 31)
+        await ensure_usable(transaction)
+
+
 # Dropped, and what the connection says
 
 
@@ -204,7 +300,34 @@ async def test_begin_on_a_dead_connection(pool: ConnectionPool, observer: Connec
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
-        with pytest.raises(exceptions.InterfaceError) as caught:
-            await transaction.begin()
-        assert isinstance(caught.value, exceptions.TransactionBeginError | exceptions.ConnectionLostError)
+        for _ in range(2):
+            # Found out by trying, and known.
+            with pytest.raises(exceptions.TransactionBeginError) as caught:
+                await transaction.begin()
+            assert isinstance(caught.value, exceptions.ConnectionLostError)
+            assert isinstance(pickle.loads(pickle.dumps(caught.value)), exceptions.TransactionBeginError)
+            transaction = connection.transaction()
+    await ensure_usable(pool)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ("commit", exceptions.TransactionCommitError),
+        ("rollback", exceptions.TransactionRollbackError),
+        ("create_savepoint", exceptions.TransactionSavepointError),
+        ("execute", exceptions.TransactionExecuteError),
+    ],
+)
+async def test_a_connection_that_is_lost_meanwhile_is_an_error_of_the_call(
+    pool: ConnectionPool, observer: ConnectionPool, call: str, kind: type[exceptions.Error]
+) -> None:
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.begin()
+        await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
+        arguments = {"create_savepoint": ["a"], "execute": ["SELECT 1"]}.get(call, [])
+        with pytest.raises(kind) as caught:
+            await getattr(transaction, call)(*arguments)
+        assert isinstance(caught.value, exceptions.ConnectionLostError)
     await ensure_usable(pool)
