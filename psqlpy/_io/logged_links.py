@@ -10,14 +10,22 @@ from typing import Any
 from psqlpy._io.links import AsyncLink, SyncLink
 from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.commands import Commands
+from psqlpy._protocol.copy import Copy
+from psqlpy._protocol.cursor import CloseCursor, Fetch
+from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.notifications import Attention
+from psqlpy._protocol.pipeline import Pipeline
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
+from psqlpy._protocol.stream import Chunk
 from psqlpy._query_event import QueryEvent
 
 _log = logging.getLogger("psqlpy.queries")
 
 OnQuery = Callable[[QueryEvent], object]
+
+# Questions, and pieces of what was reported when it began: of interest if they fail.
+_PARTS = (Chunk, Describe)
 
 
 def _describe(request: Any) -> tuple[str, Sequence[object]]:
@@ -27,6 +35,17 @@ def _describe(request: Any) -> tuple[str, Sequence[object]]:
     if isinstance(request, Commands):
         # Of a question there are none.
         return "; ".join(command.decode() for command in request.commands), ()
+    if isinstance(request, Pipeline):
+        texts = "; ".join(text for text, _ in request.queries)
+        return texts, [value for _, values in request.queries for value in values]
+    if isinstance(request, Fetch):
+        return request.command.decode(), ()
+    if isinstance(request, Copy):
+        return request.query.decode(), ()
+    if isinstance(request, Chunk):
+        return request.stream.text, ()
+    if isinstance(request, CloseCursor):
+        return f'CLOSE "{request.name.decode()}"', ()
     text = getattr(request, "text", None) or type(request).__name__
     if isinstance(request, Batch):
         return text, request.rows[0] if isinstance(request.rows, Sequence) and request.rows else ()
@@ -58,7 +77,7 @@ class _Report:
 
     def end(self, error: BaseException | None) -> None:
         duration = time.monotonic() - self._began
-        if not self._query:
+        if not self._query or (error is None and isinstance(self._request, _PARTS)):
             return
         rows = None if error is not None else _row_count(self._request)
         event = QueryEvent(self._query, self._parameters, duration, rows, error, self._backend_pid)
