@@ -82,6 +82,10 @@ async def test_statements_that_their_user_prepared_are_gone(dsn: str) -> None:
         async with lone_pool.acquire() as conn:
             await conn.pipeline([("PREPARE mine4 AS SELECT 1",)])
         assert not await left()
+        async with lone_pool.acquire() as conn:
+            await conn.prepare(prepare)
+        await lone_pool.execute(prepare)
+        assert not await left()
         # On the same connection, where ours are prepared anew.
         assert await lone_pool.fetch_val("SELECT pg_backend_pid()") == pid
     async with ConnectionPool(dsn, max_db_pool_size=1) as lone_pool:

@@ -83,6 +83,10 @@ def test_statements_that_their_user_prepared_are_gone(dsn: str) -> None:
         with lone_pool.acquire() as conn:
             conn.pipeline([("PREPARE mine4 AS SELECT 1",)])
         assert not left()
+        with lone_pool.acquire() as conn:
+            conn.prepare(prepare)
+        lone_pool.execute(prepare)
+        assert not left()
         # On the same connection, where ours are prepared anew.
         assert lone_pool.fetch_val("SELECT pg_backend_pid()") == pid
     with ConnectionPool(dsn, max_db_pool_size=1) as lone_pool:

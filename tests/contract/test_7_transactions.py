@@ -66,10 +66,48 @@ async def test_use_after_the_end_is_the_error_of_both_generations(conn: Connecti
     await transaction.begin()
     await getattr(transaction, end)()
     for kind in (exceptions.TransactionClosedError, exceptions.TransactionBeginError):
-        for call in (transaction.execute("SELECT 1"), transaction.commit(), transaction.begin()):
+        for call in (
+            transaction.execute("SELECT 1"),
+            transaction.fetch_row("SELECT 1"),
+            transaction.fetch_val("SELECT 1"),
+            transaction.execute_many("SELECT $1::int4", [[1]]),
+            transaction.execute_batch("SELECT 1"),
+            transaction.fetch_many("SELECT $1::int4", [[1]]),
+            transaction.pipeline([("SELECT 1",)]),
+            transaction.prepare("SELECT 1"),
+            transaction.create_savepoint("a"),
+            transaction.rollback_savepoint("a"),
+            transaction.release_savepoint("a"),
+            transaction.copy_records_to_table("t", [[1]]),
+            transaction.binary_copy_to_table(b"", "t"),
+            transaction.cursor("SELECT 1").start(),
+            transaction.begin(),
+            transaction.commit(),
+            transaction.rollback(),
+        ):
             with pytest.raises(kind):
                 await call
     await ensure_usable(conn)
+
+
+async def test_all_that_a_transaction_does_is_part_of_it(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    transaction = conn.transaction()
+    await transaction.begin()
+    await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+    await transaction.execute_many(f"INSERT INTO {table} VALUES ($1)", [[2]])
+    await transaction.fetch_many(f"INSERT INTO {table} VALUES ($1) RETURNING id", [[3]])
+    await transaction.execute_batch(f"INSERT INTO {table} VALUES (4); INSERT INTO {table} VALUES (5)")
+    await transaction.pipeline([(f"INSERT INTO {table} VALUES (6)", None)])
+    await (await transaction.prepare(f"INSERT INTO {table} VALUES ($1)", [7])).execute()
+    assert await transaction.copy_records_to_table(table, [[8, "x"]]) == 1
+    async with transaction.cursor(f"SELECT id FROM {table}") as cursor:
+        assert len(await cursor.fetchall()) == 8
+    row: Any = await transaction.fetch_row(f"SELECT count(*) AS n FROM {table}")
+    assert row.result() == {"n": 8}
+    await transaction.rollback()
+    assert await count(pool, table) == 0
 
 
 async def test_begin_then_block(conn: Connection, pool: ConnectionPool, table: str) -> None:
