@@ -176,9 +176,10 @@ async def no_backend(observer: ConnectionPool, pid: int) -> None:
     await async_wait_until(is_gone)
 
 
-async def test_awaiting_a_transaction_says_what_to_write(conn: Connection) -> None:
-    with pytest.raises(TypeError, match="async with"):
-        await conn.transaction()
+async def test_awaiting_a_transaction_says_what_to_write(conn: Connection, pool: ConnectionPool) -> None:
+    for owner in (conn, pool):
+        with pytest.raises(TypeError, match="async with"):
+            await owner.transaction()
     await ensure_usable(conn)
 
 
