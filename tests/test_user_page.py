@@ -90,6 +90,11 @@ def pointed_at(text: str, dsn: str) -> str:
         'host="localhost"': f"host={plan.endpoints[0].host!r}",
         "port=5432": f"port={plan.endpoints[0].port}",
         'db_name="postgres"': f"db_name={plan.parameters['dbname']!r}",
+        '.user("postgres")': f".user({plan.parameters['user']!r})",
+        '.password("postgres")': f".password({plan.parameters.get('password', '')!r})",
+        '.host("localhost")': f".host({plan.endpoints[0].host!r})",
+        ".port(5432)": f".port({plan.endpoints[0].port})",
+        '.dbname("postgres")': f".dbname({plan.parameters['dbname']!r})",
     }
     for literal, replacement in literals.items():
         text = text.replace(literal, replacement)
@@ -210,6 +215,7 @@ CHECKS: dict[str, Callable[[Namespace, Call], None]] = {
     "Giving connections back": is_given_back,
     "Closing": is_closed,
     "Connect": is_one,
+    "Builder": is_pool_of_ten,
 }
 
 # Says with `await` what the synchronous `connect` has no need of.
