@@ -219,10 +219,13 @@ class Connection(
     def end_levels(self, ended: list[int | tuple[int, str]], *, undone: bool) -> None:
         """Forget transactions and savepoints that have ended with what is around them."""
         for level in ended:
-            if level in self.open_transactions:
+            try:
                 self.open_transactions.remove(level)
-                if undone and isinstance(level, int):
-                    self.undone_transactions.add(level)
+            except ValueError:
+                # Another thread was first.
+                continue
+            if undone and isinstance(level, int):
+                self.undone_transactions.add(level)
 
     def drop_begin(self) -> bool:
         """Forget a BEGIN that no statement has taken along; False if there is none."""

@@ -275,9 +275,8 @@ class Transaction(
         levels = self._connection.open_transactions
         if self._number in levels:
             # Those inside it end with it.
-            index = levels.index(self._number)
-            inside = levels[index + 1 :]
-            del levels[index]
+            inside = levels[levels.index(self._number) + 1 :]
+            levels.remove(self._number)
             self._connection.end_levels(inside, undone=undone)
 
     def _take_undone(self) -> bool:
