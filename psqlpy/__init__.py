@@ -20,6 +20,7 @@ from psqlpy._config import (
 )
 from psqlpy._connect import connect, connect_pool
 from psqlpy._keepalive import KeepaliveConfig
+from psqlpy._naming import name_public
 from psqlpy._notice import Notice
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._pq.capabilities import capabilities
@@ -63,3 +64,5 @@ __all__ = [
     "exceptions",
     "types",
 ]
+
+name_public(__name__, __all__)

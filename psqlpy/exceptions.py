@@ -171,8 +171,8 @@ class ConnectionClosedError(BaseConnectionError):
     """The connection can't be used: it was closed, or given back to the pool."""
 
 
-class ConnectionLostError(ConnectionClosedError, OperationalError):
-    """The connection broke: unlike its base, which is the caller's own doing, an OperationalError."""
+class ConnectionLostError(ConnectionClosedError, ConnectionExecuteError, OperationalError):
+    """The connection broke: unlike ConnectionClosedError, which is the caller's own doing, an OperationalError."""
 
 
 class QueryTimeoutError(OperationalError, TimeoutError):

@@ -13,6 +13,7 @@ from psqlpy._config import (
 )
 from psqlpy._connect import MAKES_POOL, like
 from psqlpy._keepalive import KeepaliveConfig
+from psqlpy._naming import name_public
 from psqlpy._notice import Notice
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._pq.capabilities import capabilities
@@ -65,3 +66,5 @@ __all__ = [
 
 connect = like(ConnectionPool, ConnectionPool, "connect", MAKES_POOL)
 connect_pool = like(ConnectionPool, ConnectionPool, "connect_pool", MAKES_POOL)
+
+name_public(__name__, __all__)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from psqlpy._async.executor import check_timeout
+from psqlpy._async.hooks import Hook, Hooks, check_hook
 from psqlpy._async.pool import ConnectionPool
 from psqlpy._checks import (
     INT_MAX,
@@ -22,6 +25,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._keepalive import KeepaliveConfig
+from psqlpy.types import Types
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -52,12 +56,15 @@ class ConnectionPoolBuilder:
             )
         # Only a connection string knows both.
         attrs = parameters.pop("target_session_attrs", None)
+        password = parameters.get("password", "")
+        if not callable(password):
+            parameters.pop("password", None)
         words = {
             "host": ",".join(self._hosts),
             "hostaddr": ",".join(self._addresses),
             "port": ",".join(map(str, self._ports)),
             "user": parameters.pop("username", ""),
-            "password": parameters.pop("password", ""),
+            "password": "" if callable(password) else password,
             "dbname": parameters.pop("db_name", ""),
             "target_session_attrs": "" if attrs is None else attrs.value,
         }
@@ -83,9 +90,9 @@ class ConnectionPoolBuilder:
         """Set the role to log in with."""
         return self._set("username", check_text(user, "user"))
 
-    def password(self, password: str) -> ConnectionPoolBuilder:
-        """Set the password."""
-        return self._set("password", check_text(password, "password"))
+    def password(self, password: str | Callable[[], Any]) -> ConnectionPoolBuilder:
+        """Set the password, or a function that is asked for it at each connect."""
+        return self._set("password", password if callable(password) else check_text(password, "password"))
 
     def dbname(self, dbname: str) -> ConnectionPoolBuilder:
         """Set the database."""
@@ -177,6 +184,42 @@ class ConnectionPoolBuilder:
         return self._set(
             "keepalives_retries", whole_number(keepalives_retries, "keepalives_retries", 0, INT_MAX)
         )
+
+    def timeout(self, timeout: float | None) -> ConnectionPoolBuilder:
+        """Set how many seconds any call may take that says nothing else; None for no end."""
+        return self._set("timeout", check_timeout("timeout", timeout))
+
+    def acquire_timeout(self, acquire_timeout: float | None) -> ConnectionPoolBuilder:
+        """Set how many seconds a call may wait for a connection while all are in use; None for no end."""
+        return self._set("acquire_timeout", check_timeout("acquire_timeout", acquire_timeout))
+
+    # What a pool does besides
+
+    def types(self, types: Types) -> ConnectionPoolBuilder:
+        """Set how types are read and written."""
+        if not isinstance(types, Types):
+            raise configuration_error(f"types must be a psqlpy.types.Types, not {type(types).__name__}")
+        return self._set("types", types)
+
+    def setup(self, setup: Hook) -> ConnectionPoolBuilder:
+        """Set the function that gets each new connection."""
+        return self._set("setup", check_hook(setup, "setup"))
+
+    def reset(self, reset: Hook) -> ConnectionPoolBuilder:
+        """Set the function that gets a connection before its next user does."""
+        return self._set("reset", check_hook(reset, "reset"))
+
+    def on_notice(self, on_notice: Hook) -> ConnectionPoolBuilder:
+        """Set the function that gets the server's notices."""
+        return self._set("on_notice", check_hook(on_notice, "on_notice"))
+
+    def on_query(self, on_query: Hook) -> ConnectionPoolBuilder:
+        """Set the function that gets a QueryEvent for each statement."""
+        return self._set("on_query", check_hook(on_query, "on_query"))
+
+    def log_parameters(self, log_parameters: bool) -> ConnectionPoolBuilder:
+        """Set whether these have the parameters' values, too, and not their types alone."""
+        return self._set("log_parameters", Hooks(log_parameters=log_parameters).log_parameters)
 
     def _seconds(self, name: str, value: int) -> ConnectionPoolBuilder:
         return self._set(f"{name}_sec", whole_number(value, name, 0, INT_MAX))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 from psqlpy._async.cursor import Cursor
 from psqlpy._async.executor import NO_DEFAULT, D, Executor
 from psqlpy._column import Column
+from psqlpy._io.blocks import Unique
 from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
 from psqlpy._protocol.prepare import Prepare
 from psqlpy._protocol.simple_query import encode_query
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from psqlpy._protocol.statements import Statement
 
 
-class PreparedStatement:
+class PreparedStatement(Unique):
     """Made by `prepare()`, on a connection or in a transaction, and of use for as long as that is.
 
     Parameters given to a call are for that call; without any, those given to `prepare()` are used. When a table is

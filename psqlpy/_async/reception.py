@@ -14,6 +14,7 @@ from psqlpy import exceptions
 from psqlpy._async.executor import check_timeout, deadline_after
 from psqlpy._async.kept import KeptConnection
 from psqlpy._checks import configuration_error
+from psqlpy._io.blocks import Unique
 from psqlpy._io.invoke import async_invoke
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.listening import async_wake
@@ -39,7 +40,7 @@ _ANSWER = 10.0
 Callback = Callable[..., Any]
 
 
-class Reception:
+class Reception(Unique):
     """What a listener stands on: every method is its own."""
 
     __slots__ = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._async.cursor import Cursor, check_whole
 from psqlpy._async.executor import Executor
+from psqlpy._io.blocks import Unique
 from psqlpy._io.closing import AsyncClosed, async_close
 from psqlpy._io.pausing import async_attach, async_leave, async_turn, patience
 from psqlpy._protocol.commands import Commands
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from psqlpy._io.links import AsyncLink
 
 
-class RowStream:
+class RowStream(Unique):
     """Made by `stream()`; iterating gives one row after the other. Read it to its end, or close it."""
 
     __slots__ = (

@@ -13,7 +13,7 @@ from psqlpy._async.executor import deadline_after
 from psqlpy._async.transaction import Transaction, begin_commands
 from psqlpy._checks import INT_MAX, whole_number
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
-from psqlpy._io.blocks import AsyncAnswer
+from psqlpy._io.blocks import AsyncAnswer, AsyncTransactionBlock
 from psqlpy._io.primitives import async_sleep, monotonic
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
 
 
-class PooledTransaction:
+class PooledTransaction(AsyncTransactionBlock):
     """A block with a transaction on a connection of its own, which goes back to the pool at the end."""
 
     __slots__ = ("_connection", "_deadline", "_modes", "_pool", "_transaction")

@@ -57,7 +57,19 @@ AsyncAnswer = Awaitable[T]
 SyncAnswer = Annotated[T, "what the function returned"]
 
 
-class _AsyncBlock:
+class Unique:
+    """What there is one of: a copy would give the same connection back twice."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        kind = type(self).__name__
+        raise TypeError(
+            f"a {kind} can't be copied or pickled: share it, or make another one in the other process"
+        )
+
+
+class _AsyncBlock(Unique):
     """Something that is entered with `async with` and can't be awaited; `_awaited` says what to write instead."""
 
     __slots__ = ()
@@ -74,7 +86,7 @@ class AsyncConnectionBlock(_AsyncBlock):
     _awaited = "a connection can't be awaited: use `async with pool.acquire()`, or `await pool.connection()`"
 
 
-class SyncConnectionBlock:
+class SyncConnectionBlock(Unique):
     __slots__ = ()
 
 
@@ -86,7 +98,7 @@ class AsyncTransactionBlock(_AsyncBlock):
     )
 
 
-class SyncTransactionBlock:
+class SyncTransactionBlock(Unique):
     __slots__ = ()
 
 
@@ -96,7 +108,7 @@ class AsyncCursorBlock(_AsyncBlock):
     _awaited = "a cursor can't be awaited: use `async with connection.cursor(...)`, or `await` its start()"
 
 
-class SyncCursorBlock:
+class SyncCursorBlock(Unique):
     __slots__ = ()
 
 
@@ -118,5 +130,5 @@ class AsyncPoolBlock(_AsyncBlock):
         self.close()
 
 
-class SyncPoolBlock:
+class SyncPoolBlock(Unique):
     __slots__ = ()

@@ -10,7 +10,11 @@ from typing import Any
 from psqlpy._io.links import AsyncLink, SyncLink
 from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.commands import Commands
+from psqlpy._protocol.cursor import CloseCursor, Fetch
+from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.notifications import Attention
+from psqlpy._protocol.pausing import PausingDialogue
+from psqlpy._protocol.pipeline import Pipeline
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._query_event import QueryEvent
@@ -27,6 +31,13 @@ def _describe(request: Any) -> tuple[str, Sequence[object]]:
     if isinstance(request, Commands):
         # Of a question there are none.
         return "; ".join(command.decode() for command in request.commands), ()
+    if isinstance(request, Pipeline):
+        texts = "; ".join(text for text, _ in request.queries)
+        return texts, [value for _, values in request.queries for value in values]
+    if isinstance(request, Fetch):
+        return request.command.decode(), ()
+    if isinstance(request, CloseCursor):
+        return f'CLOSE "{request.name.decode()}"', ()
     text = getattr(request, "text", None) or type(request).__name__
     if isinstance(request, Batch):
         return text, request.rows[0] if isinstance(request.rows, Sequence) and request.rows else ()
@@ -58,7 +69,8 @@ class _Report:
 
     def end(self, error: BaseException | None) -> None:
         duration = time.monotonic() - self._began
-        if not self._query:
+        # A question is of interest if it fails.
+        if not self._query or (error is None and isinstance(self._request, Describe)):
             return
         rows = None if error is not None else _row_count(self._request)
         event = QueryEvent(self._query, self._parameters, duration, rows, error, self._backend_pid)
@@ -94,6 +106,15 @@ class AsyncLoggedLink(AsyncLink):
             raise
         report.end(None)
 
+    async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
+        """Go on with what was reported when it had begun; an error is reported, too."""
+        report = _Report(self, dialogue)
+        try:
+            await AsyncLink.go_on(self, dialogue, deadline)
+        except BaseException as error:
+            report.end(error)
+            raise
+
 
 class SyncLoggedLink(SyncLink):
     """A link whose statements are reported."""
@@ -106,6 +127,7 @@ class SyncLoggedLink(SyncLink):
         self.with_values = with_values
         self.backend_pid = session.pgconn.backend_pid
         self.run = self._run_reported
+        self.go_on = self._go_on_reported
 
     def _run_reported(self, request: Request, deadline: float | None = None, its_turn: bool = False) -> None:
         report = _Report(self, request)
@@ -115,3 +137,11 @@ class SyncLoggedLink(SyncLink):
             report.end(error)
             raise
         report.end(None)
+
+    def _go_on_reported(self, dialogue: PausingDialogue, deadline: float | None) -> None:
+        report = _Report(self, dialogue)
+        try:
+            self.driver.go_on(dialogue, deadline)
+        except BaseException as error:
+            report.end(error)
+            raise

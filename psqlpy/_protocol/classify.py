@@ -30,6 +30,7 @@ class StatementTraits:
         "is_empty",
         "keyword",
         "leaves_state",
+        "makes_prepared",
         "may_control_transaction",
         "multiple",
         "only_reads",
@@ -37,7 +38,9 @@ class StatementTraits:
         "unsettles_session",
     )
 
-    def __init__(self, tokens: list[str], *, multiple: bool, drops_later: bool, complete: bool) -> None:
+    def __init__(
+        self, tokens: list[str], *, multiple: bool, drops_later: bool, complete: bool, block_prepares: bool
+    ) -> None:
         words = [token for token in tokens if token != "("]
         first = words[0] if words else ""
         #: The first keyword in upper case, behind comments, parentheses and semicolons; "" if there is none.
@@ -68,6 +71,10 @@ class StatementTraits:
             or words[:3] == ["DEALLOCATE", "PREPARE", "ALL"]
             or drops_later
         )
+        #: Makes prepared statements of its user's own, or is a DO block that may.
+        self.makes_prepared: bool = block_prepares or (
+            first == "PREPARE" and self.transaction_control is None
+        )
         known = complete and not self.multiple
         #: False only if nothing of it can stay in the session, apart from an open transaction: no setting, lock,
         #: temporary table, channel, sequence value, cursor or prepared statement. Any relation may be a view, any
@@ -90,9 +97,22 @@ def classify(query: str) -> StatementTraits:
     tokens, second, complete = _first_statement(query)
     # Inside literals as well: to prepare again in vain is cheaper than to read all of a long script.
     drops_later = second >= 0 and _DROPS_PREPARED.search(query, second) is not None
-    return StatementTraits(tokens, multiple=second >= 0, drops_later=drops_later, complete=complete)
+    block_prepares = tokens[:1] == ["DO"] and may_prepare(query)
+    return StatementTraits(
+        tokens,
+        multiple=second >= 0,
+        drops_later=drops_later,
+        complete=complete,
+        block_prepares=block_prepares,
+    )
 
 
+def may_prepare(script: str) -> bool:
+    """Whether any of several statements, or a block of code, may make prepared statements."""
+    return _PREPARES.search(script) is not None
+
+
+_PREPARES = re.compile(r"\bPREPARE\b", re.IGNORECASE)
 _DROPS_PREPARED = re.compile("DISCARD|DEALLOCATE", re.IGNORECASE)
 
 

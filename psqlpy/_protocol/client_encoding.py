@@ -12,7 +12,7 @@ _OURS = ("", "DEFAULT", "UTF8", "UNICODE")
 
 
 def check_client_encoding(query: str) -> None:
-    """Refuse a text with a SET of another client_encoding (or SET NAMES, the SQL standard's word for it)."""
+    """Refuse a text that sets another client_encoding: by SET, SET NAMES (the SQL standard's word) or set_config."""
     if _PERHAPS.search(query) is None:
         return
     statement: list[str] = []
@@ -38,4 +38,7 @@ def _encoding(statement: list[str]) -> str:
         return "".join(words[2:3])
     if words[:2] == ["SET", "CLIENT_ENCODING"]:
         return "".join(words[3:4])
+    for index, word in enumerate(statement):
+        if word == "SET_CONFIG" and statement[index + 1 : index + 3] == ["(", "CLIENT_ENCODING"]:
+            return "".join(statement[index + 4 : index + 5])
     return ""

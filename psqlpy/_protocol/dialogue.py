@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._pq.connection import PGconn
+from psqlpy._protocol.classify import may_prepare
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.want import Want
 
@@ -31,12 +32,13 @@ class Dialogue(Request):
     # What runs may remove prepared statements, ours too: its results will tell.
     drops_prepared = False
     value: Any = None
+    # For those who are told what is executed.
+    text = ""
 
     def __init__(
         self, talk: Callable[[PGconn], Talk], *, drops_prepared: bool = False, text: str = ""
     ) -> None:
         self._talk = talk
-        # For those who are told what is executed.
         self.text = text
         self.drops_prepared = drops_prepared
 
@@ -52,6 +54,8 @@ class Dialogue(Request):
         self.written = True
         # What a script of any statements leaves behind isn't known.
         session.leaves_state = True
+        if may_prepare(self.text):
+            session.statements.has_others = True
         self.going = self.talk(session.pgconn)
         session.start_dialogue(self)
 

@@ -95,13 +95,17 @@ def _first_line(message: str | None) -> str:
 
 
 def closed(
-    reason: exceptions.ConnectionLostError | None, *, written: bool = False
-) -> exceptions.ConnectionClosedError:
+    reason: exceptions.ConnectionLostError | None,
+    family: type[exceptions.Error] = exceptions.ConnectionExecuteError,
+    *,
+    written: bool = False,
+) -> exceptions.Error:
     """What a request gets on a connection that was closed, or lost for a reason; `written`: it had been sent."""
+    error: exceptions.Error
     if reason is None:
         error = exceptions.ConnectionClosedError("connection is closed: acquire another one from the pool")
     else:
-        error = exceptions.ConnectionLostError(f"connection is lost: {reason}")
+        error = exceptions.combine(exceptions.ConnectionLostError, family)(f"connection is lost: {reason}")
         error.sqlstate = reason.sqlstate
     error.safe_to_retry = not written
     error.may_have_committed = written
@@ -146,7 +150,7 @@ def check_pipelined(query: str, traits: StatementTraits) -> None:
         raise exceptions.ParameterValueError(
             "the query contains a lone surrogate, which can't be sent as UTF-8"
         ) from None
-    if traits.keyword == "SET":
+    if traits.keyword == "SET" or "client_encoding" in query.lower():
         check_client_encoding(query)
     if traits.copy_stdio:
         raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(

@@ -11,15 +11,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from psqlpy import exceptions
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.transaction import quote_identifier
+from psqlpy._protocol.transaction import check_name, quote_identifier
 
 if TYPE_CHECKING:
     from psqlpy._protocol.session import Notification, Session
-
-# NAMEDATALEN - 1: of a longer name LISTEN takes so many bytes, and NOTIFY refuses it.
-_LONGEST_CHANNEL = 63
 
 
 class Inbox:
@@ -64,14 +60,7 @@ class Attention(Request):
 
 def check_channel(channel: object) -> str:
     """A channel's name as NOTIFY can have it; ParameterTypeError, ParameterValueError."""
-    if not isinstance(channel, str):
-        raise exceptions.ParameterTypeError(f"a channel's name is a str, not {type(channel).__name__}")
-    quote_identifier(channel)
-    if len(channel.encode()) > _LONGEST_CHANNEL:
-        raise exceptions.ParameterValueError(
-            f"a channel's name has at most {_LONGEST_CHANNEL} bytes: {channel!r} is longer"
-        )
-    return channel
+    return check_name(channel, "a channel")
 
 
 def listen(channels: Iterable[str]) -> tuple[bytes, ...]:

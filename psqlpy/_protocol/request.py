@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from psqlpy import exceptions
+
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.failures import Fields
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 class Request:
     """One caller's wish, from submission to its end."""
 
+    # What its failures are, besides what they are by themselves.
+    family: type[exceptions.Error] = exceptions.ConnectionExecuteError
     # Commands that travel in front (BEGIN).
     before: tuple[bytes, ...] = ()
     # The error that the server answered with.

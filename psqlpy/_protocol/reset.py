@@ -53,9 +53,18 @@ def reset_requests(session: Session, *, everything: bool) -> list[Request]:
         # Under one Sync with a statement that fails the reset would be undone.
         requests.append(Reset((b"ROLLBACK",)))
     if everything:
-        session.statements.clear()
+        _forget_statements(session)
         requests.append(Reset(_FORGET_ALL))
     elif session.leaves_state:
         requests.append(Reset(_FORGET))
+        if session.statements.has_others:
+            # One by one they can't be named, so ours go with them.
+            _forget_statements(session)
+            requests.append(Reset((b"DEALLOCATE ALL",)))
     session.leaves_state = False
     return requests
+
+
+def _forget_statements(session: Session) -> None:
+    session.statements.clear()
+    session.statements.has_others = False

@@ -128,7 +128,7 @@ class Session(Draining):
         """Take a request: write it now or when its turn comes. A request that can't be written has failed on return."""
         if not its_turn and (self.queue or not self.gate_open):
             if self.state is CLOSED:
-                request.fail(self.closed_error())
+                request.fail(closed(self.close_reason, request.family))
             elif self.dialogue is None or not self.dialogue.meets(self, request):
                 self.queue.append(request)
             return
@@ -139,7 +139,7 @@ class Session(Draining):
             return
         except BaseException as error:
             self._interrupted(error)
-            request.fail(closed(self.close_reason, written=request.written))
+            request.fail(closed(self.close_reason, request.family, written=request.written))
             raise
         if request.holds_followers and not request.done:
             self.gate_open = False
@@ -335,7 +335,7 @@ class Session(Draining):
 
     # The end
 
-    def closed_error(self) -> exceptions.ConnectionClosedError:
+    def closed_error(self) -> exceptions.Error:
         """Why nothing can be sent; nothing was."""
         return closed(self.close_reason)
 

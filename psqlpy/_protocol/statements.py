@@ -78,7 +78,7 @@ class StatementCache:
     The capacity is exceeded while more statements than that are in use.
     """
 
-    __slots__ = ("_closing", "_name_count", "_prefix", "_statements", "capacity")
+    __slots__ = ("_closing", "_name_count", "_prefix", "_statements", "capacity", "has_others")
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         if capacity < 0:
@@ -94,6 +94,8 @@ class StatementCache:
         # statement.
         self._prefix = f"psqlpy_{os.urandom(6).hex()}_"
         self._name_count = 0
+        #: Its user may have made others, by PREPARE, whose names aren't known.
+        self.has_others = False
 
     def __len__(self) -> int:
         return len(self._statements)
@@ -159,10 +161,12 @@ class StatementCache:
 
     def _add(self, text: str) -> Statement:
         if not self.capacity or len(text) > LONGEST_TEXT:
-            return Statement(text, b"")
-        if len(self._statements) >= self.capacity:
-            self._make_room()
-        statement = self._statements[text] = self.passing(text)
+            statement = Statement(text, b"")
+        else:
+            if len(self._statements) >= self.capacity:
+                self._make_room()
+            statement = self._statements[text] = self.passing(text)
+        self.has_others = self.has_others or statement.traits.makes_prepared
         return statement
 
     def _make_room(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from psqlpy import exceptions
 
+# NAMEDATALEN - 1: of a longer name the server takes so many bytes, so that two of them may become one.
+_LONGEST_NAME = 63
+
 
 def start_transaction(
     isolation: str | None,
@@ -39,3 +42,15 @@ def quote_identifier(name: str) -> bytes:
     if not name or "\0" in name or not quoted:
         raise exceptions.ParameterValueError(f"{name!r} can't be the name of anything in PostgreSQL")
     return quoted
+
+
+def check_name(name: object, what: str) -> str:
+    """A name as the server keeps it, of `what`; ParameterTypeError, ParameterValueError."""
+    if not isinstance(name, str):
+        raise exceptions.ParameterTypeError(f"{what}'s name is a str, not {type(name).__name__}")
+    quote_identifier(name)
+    if len(name.encode()) > _LONGEST_NAME:
+        raise exceptions.ParameterValueError(
+            f"{what}'s name has at most {_LONGEST_NAME} bytes: {name!r} is longer"
+        )
+    return name

@@ -83,6 +83,8 @@ class Unprepared(Request):
         check_pipelined(self.text, self.traits)
         if self.traits.leaves_state:
             session.leaves_state = True
+            if self.traits.makes_prepared:
+                session.statements.has_others = True
         pgconn = session.pgconn
         query = self.text.encode()
         known = self.descriptions.get(self.text)

@@ -55,6 +55,7 @@ class Connection(
         "_returned",
         "open_transactions",
         "pausing",
+        "undone_transactions",
     )
 
     def __init__(self, pool: ConnectionPool, link: SyncLink | None) -> None:
@@ -69,8 +70,11 @@ class Connection(
         self._begin: tuple[bytes, ...] | None = None
         # What ends transactions and cursors that nobody refers to any more, to be sent before anything else.
         self._abandoned: list[Request] = []
-        #: The transactions that are begun and not ended, each inside the one before it, by their numbers.
-        self.open_transactions: list[int] = []
+        #: The transactions that are begun and not ended, by their numbers, and their savepoints, by number and name:
+        #: each inside the one before it.
+        self.open_transactions: list[int | tuple[int, str]] = []
+        #: Those that were rolled back with the one around them, and haven't noticed yet.
+        self.undone_transactions: set[int] = set()
         #: The stream or COPY that was begun last.
         self.pausing: PausingDialogue | None = None
 
@@ -212,6 +216,17 @@ class Connection(
         """What has to travel in front of the statement that is executed now."""
         begin, self._begin = self._begin, None
         return begin or ()
+
+    def end_levels(self, ended: list[int | tuple[int, str]], *, undone: bool) -> None:
+        """Forget transactions and savepoints that have ended with what is around them."""
+        for level in ended:
+            try:
+                self.open_transactions.remove(level)
+            except ValueError:
+                # Another thread was first.
+                continue
+            if undone and isinstance(level, int):
+                self.undone_transactions.add(level)
 
     def drop_begin(self) -> bool:
         """Forget a BEGIN that no statement has taken along; False if there is none."""

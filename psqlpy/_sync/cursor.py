@@ -87,7 +87,7 @@ class Cursor(SyncCursorBlock):
         self._name = b""
         self._held = False
         # The number of the outermost transaction that it is in.
-        self._transaction: int | None = None
+        self._transaction: object = None
         self._columns: Any = ()
         self._plan: Any = None
 

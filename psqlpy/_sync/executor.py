@@ -31,6 +31,9 @@ CheckedOut = tuple[Callable[..., Any], float | None, tuple[bytes, ...]]
 NO_DEFAULT: Any = object()
 D = TypeVar("D")  # the type of one that was given
 
+# Longer ones, among them ints that no float can hold, wait without end: thirty years.
+_LONGEST_TIMEOUT = 1e9
+
 _DROPS_PREPARED = compile(r"\b(?:DISCARD|DEALLOCATE)\b", IGNORECASE)
 
 
@@ -247,6 +250,8 @@ def deadline_after(timeout: float | None) -> float | None:
         return None
     if not _is_number(timeout):
         raise exceptions.ParameterTypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if timeout > _LONGEST_TIMEOUT:
+        return None
     if timeout <= 0:
         error = exceptions.QueryTimeoutError("timeout: no time was left, nothing was sent")
         error.safe_to_retry = True
@@ -266,4 +271,4 @@ def check_timeout(name: str, value: object) -> float | None:
         raise exceptions.ConnectionPoolConfigurationError(
             f"{name} must be a number of seconds above 0, not {value!r}"
         )
-    return float(value)
+    return inf if value > _LONGEST_TIMEOUT else float(value)

@@ -38,10 +38,10 @@ class Hooks:
     ) -> None:
         # Any other password is a parameter of the connection, and none of ours.
         self.password: Hook | None = password if callable(password) else None
-        self.setup = _check(setup, "setup")
-        self.reset = _check(reset, "reset")
-        self.on_notice = _check(on_notice, "on_notice")
-        self.on_query = _check(on_query, "on_query")
+        self.setup = check_hook(setup, "setup")
+        self.reset = check_hook(reset, "reset")
+        self.on_notice = check_hook(on_notice, "on_notice")
+        self.on_query = check_hook(on_query, "on_query")
         if not isinstance(log_parameters, bool):
             raise configuration_error(f"log_parameters must be a bool, not {log_parameters!r}")
         self.log_parameters = log_parameters
@@ -100,7 +100,8 @@ class Hooks:
             )
 
 
-def _check(hook: Any, name: str) -> Hook | None:
+def check_hook(hook: Any, name: str) -> Hook | None:
+    """A function of the user's, or None; raises ConnectionPoolConfigurationError."""
     if hook is not None and not callable(hook):
         raise configuration_error(f"{name} must be a function, not {type(hook).__name__}")
     checked: Hook | None = hook

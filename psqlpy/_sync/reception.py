@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._checks import configuration_error
+from psqlpy._io.blocks import Unique
 from psqlpy._io.invoke import sync_invoke
 from psqlpy._io.links import SyncLink
 from psqlpy._io.listening import sync_wake
@@ -40,7 +41,7 @@ _ANSWER = 10.0
 Callback = Callable[..., Any]
 
 
-class Reception:
+class Reception(Unique):
     """What a listener stands on: every method is its own."""
 
     __slots__ = (

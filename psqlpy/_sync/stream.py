@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._io.blocks import Unique
 from psqlpy._io.closing import SyncClosed, sync_close
 from psqlpy._io.pausing import patience, sync_attach, sync_leave, sync_turn
 from psqlpy._protocol.commands import Commands
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from psqlpy._sync.connection import Connection
 
 
-class RowStream:
+class RowStream(Unique):
     """Made by `stream()`; iterating gives one row after the other. Read it to its end, or close it."""
 
     __slots__ = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from psqlpy import exceptions
 from psqlpy._checks import INT_MAX, whole_number
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
-from psqlpy._io.blocks import SyncAnswer
+from psqlpy._io.blocks import SyncAnswer, SyncTransactionBlock
 from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.executor import deadline_after
@@ -34,7 +34,7 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
 
 
-class PooledTransaction:
+class PooledTransaction(SyncTransactionBlock):
     """A block with a transaction on a connection of its own, which goes back to the pool at the end."""
 
     __slots__ = ("_connection", "_deadline", "_modes", "_pool", "_transaction")

@@ -12,7 +12,7 @@ from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
-from psqlpy._protocol.transaction import quote_identifier, start_transaction
+from psqlpy._protocol.transaction import check_name, quote_identifier, start_transaction
 from psqlpy._sync.copying import Copying
 from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import Executor
@@ -54,7 +54,7 @@ class Transaction(
     more is rolled back.
     """
 
-    __slots__ = ("__weakref__", "_begin", "_connection", "_level", "_names", "_number", "_state")
+    __slots__ = ("__weakref__", "_begin", "_connection", "_level", "_number", "_state")
 
     _family = exceptions.TransactionExecuteError
 
@@ -72,7 +72,6 @@ class Transaction(
         self._state = "new"
         # The savepoint that a nested transaction is.
         self._level: str | None = None
-        self._names: list[str] = []
 
     # Begin and end
 
@@ -108,7 +107,9 @@ class Transaction(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._is_open():
-            # Ended in the block, by the user's own hand.
+            # Ended in the block, by the user's own hand; but perhaps by that of another task.
+            if self._take_undone() and error is None:
+                raise _undone_error("the transaction around it was rolled back before it ended")
             return
         if error is None:
             self.commit()
@@ -139,18 +140,16 @@ class Transaction(
                 connection.link.send(Commands(self._closing_commands(commit=False)))
             raise
         if commands.tags[:1] == ["ROLLBACK"]:
-            raise exceptions.combine(exceptions.TransactionCommitError, exceptions.InternalError)(
-                "transaction was rolled back, not committed: a statement in it had failed"
-            )
+            raise _undone_error("a statement in it had failed")
 
     def rollback(self, *, timeout: float | None = None) -> None:
         """Undo what was done since the beginning; raises TransactionRollbackError."""
         connection = self._check()
         if self._level is None and connection.drop_begin():
-            self._finish()
+            self._finish(undone=True)
             return
         commands = Commands(self._closing_commands(commit=False), exceptions.TransactionRollbackError)
-        self._finish()
+        self._finish(undone=True)
         self._end(commands, timeout)
 
     def _end(self, commands: Commands, timeout: float | None) -> None:
@@ -172,7 +171,7 @@ class Transaction(
 
     def _roll_back_silently(self) -> None:
         """Tell the server without waiting for its answer; whatever comes next on the connection comes behind it."""
-        self._finish()
+        self._finish(undone=True)
         if not (self._level is None and self._connection.drop_begin()):
             self._tell_rollback()
 
@@ -181,8 +180,11 @@ class Transaction(
             self._connection.link.send(Commands(self._closing_commands(commit=False)))
 
     def __del__(self) -> None:
-        if getattr(self, "_state", None) == "begun" and self._is_open() and not self._connection.is_closed():
-            self._finish()
+        if getattr(self, "_state", None) != "begun":
+            return
+        self._take_undone()
+        if self._is_open() and not self._connection.is_closed():
+            self._finish(undone=True)
             if self._level is not None or not self._connection.drop_begin():
                 self._connection.abandon(Commands(self._closing_commands(commit=False)))
 
@@ -191,39 +193,51 @@ class Transaction(
     def create_savepoint(self, savepoint_name: str, *, timeout: float | None = None) -> None:
         """Mark a place to which `rollback_savepoint` can go back; the name is quoted."""
         connection = self._check()
-        if savepoint_name in self._names:
+        savepoint = (self._number, check_name(savepoint_name, "a savepoint"))
+        levels = connection.open_transactions
+        if savepoint in levels:
             raise exceptions.TransactionSavepointError(
                 f"savepoint {savepoint_name!r} exists already in this transaction: release it or take another name"
             )
-        self._savepoint(connection, b"SAVEPOINT ", savepoint_name, timeout)
-        self._names.append(savepoint_name)
+        deadline = connection.deadline(timeout)
+        command = Commands(
+            (b"SAVEPOINT " + quote_identifier(savepoint_name),), exceptions.TransactionSavepointError
+        )
+        connection.begin_now(deadline)
+        levels.append(savepoint)
+        try:
+            connection.link.run(command, deadline)
+        except BaseException:
+            if savepoint in levels and (command.failure is not None or not command.written):
+                levels.remove(savepoint)
+            raise
 
     def rollback_savepoint(self, savepoint_name: str, *, timeout: float | None = None) -> None:
-        """Undo what was done since the savepoint, which stays; later savepoints are gone."""
-        connection = self._check()
-        index = self._find_savepoint(savepoint_name)
-        self._savepoint(connection, b"ROLLBACK TO SAVEPOINT ", savepoint_name, timeout)
-        del self._names[index + 1 :]
+        """Undo what was done since the savepoint, which stays; later savepoints and inner transactions are gone."""
+        self._end_savepoints(savepoint_name, timeout, undone=True)
 
     def release_savepoint(self, savepoint_name: str, *, timeout: float | None = None) -> None:
-        """Forget the savepoint and those after it; what was done stays."""
-        connection = self._check()
-        index = self._find_savepoint(savepoint_name)
-        self._savepoint(connection, b"RELEASE SAVEPOINT ", savepoint_name, timeout)
-        del self._names[index:]
+        """Forget the savepoint, those after it and inner transactions begun after it; what was done stays."""
+        self._end_savepoints(savepoint_name, timeout, undone=False)
 
-    def _find_savepoint(self, name: str) -> int:
-        if name not in self._names:
+    def _end_savepoints(self, name: str, timeout: float | None, *, undone: bool) -> None:
+        connection = self._check()
+        levels = connection.open_transactions
+        savepoint = (self._number, name)
+        if savepoint not in levels:
             raise exceptions.TransactionSavepointError(
                 f"there is no savepoint {name!r} in this transaction: create_savepoint makes one"
             )
-        return self._names.index(name)
-
-    def _savepoint(self, connection: Connection, verb: bytes, name: str, timeout: float | None) -> None:
+        inside = levels[levels.index(savepoint) + 1 :]
+        quoted = quote_identifier(name)
+        back, forget = b"ROLLBACK TO SAVEPOINT " + quoted, b"RELEASE SAVEPOINT " + quoted
+        # To the server the name means the last savepoint that has it, which may be an inner transaction's.
+        same = sum(isinstance(level, tuple) and level[1] == name for level in inside)
+        commands = (back, forget) * same + (back,) if undone else (forget,) * (same + 1)
         deadline = connection.deadline(timeout)
-        command = Commands((verb + quote_identifier(name),), exceptions.TransactionSavepointError)
         connection.begin_now(deadline)
-        connection.link.run(command, deadline)
+        connection.link.run(Commands(commands, exceptions.TransactionSavepointError), deadline)
+        connection.end_levels(inside if undone else [savepoint, *inside], undone=undone)
 
     # State
 
@@ -256,12 +270,21 @@ class Transaction(
     def _opening(self) -> tuple[bytes, ...]:
         return self._begin if self._level is None else (b"SAVEPOINT " + quote_identifier(self._level),)
 
-    def _finish(self) -> None:
+    def _finish(self, *, undone: bool = False) -> None:
         self._state = "finished"
-        begun = self._connection.open_transactions
-        if self._number in begun:
+        levels = self._connection.open_transactions
+        if self._number in levels:
             # Those inside it end with it.
-            del begun[begun.index(self._number) :]
+            inside = levels[levels.index(self._number) + 1 :]
+            levels.remove(self._number)
+            self._connection.end_levels(inside, undone=undone)
+
+    def _take_undone(self) -> bool:
+        """Whether the transaction around it was rolled back, or went back to before it; said once."""
+        undone = self._connection.undone_transactions
+        is_undone = self._number in undone
+        undone.discard(self._number)
+        return is_undone
 
     def _check(self) -> Connection:
         if self._state == "new":
@@ -292,3 +315,9 @@ class Transaction(
         # One inside another ends with it.
         state = "finished" if self._state == "begun" and not self._is_open() else self._state
         return f"<Transaction {state}{kind} on {self._connection!r}>"
+
+
+def _undone_error(why: str) -> exceptions.Error:
+    return exceptions.combine(exceptions.TransactionCommitError, exceptions.InternalError)(
+        f"transaction was rolled back, not committed: {why}"
+    )

@@ -59,6 +59,43 @@ async def test_nothing_is_left(lone_pool: ConnectionPool, dsn: str, query: str, 
         await async_wait_until(lock_is_free, 1.0)
 
 
+async def test_statements_that_their_user_prepared_are_gone(dsn: str) -> None:
+    others = "SELECT array_agg(name) FROM pg_prepared_statements WHERE name LIKE 'mine%'"
+    prepare = "PREPARE mine AS SELECT 1"
+    async with ConnectionPool(dsn, max_db_pool_size=1) as lone_pool:
+
+        async def left() -> bool:
+            found: object = await lone_pool.fetch_val(others)
+            return found is not None
+
+        pid = await lone_pool.fetch_val("SELECT pg_backend_pid()")
+        for prepared in (True, False, True):
+            await lone_pool.execute(prepare, prepared=prepared)
+            assert not await left()
+        for text in (prepare, "DO $$ BEGIN EXECUTE 'prepare mine2 AS SELECT 1'; END $$"):
+            async with lone_pool.acquire() as conn:
+                await conn.execute_batch(f"SELECT 1; {text}")
+                assert await conn.fetch_val(others) is not None
+            assert not await left()
+        await lone_pool.execute("DO $$ BEGIN EXECUTE 'PREPARE mine3 AS SELECT 1'; END $$")
+        assert not await left()
+        async with lone_pool.acquire() as conn:
+            await conn.pipeline([("PREPARE mine4 AS SELECT 1",)])
+        assert not await left()
+        async with lone_pool.acquire() as conn:
+            await conn.prepare(prepare)
+        await lone_pool.execute(prepare)
+        assert not await left()
+        # On the same connection, where ours are prepared anew.
+        assert await lone_pool.fetch_val("SELECT pg_backend_pid()") == pid
+    async with ConnectionPool(dsn, max_db_pool_size=1) as lone_pool:
+        # Whoever makes none keeps those that the cache has made.
+        kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 4711'"
+        await lone_pool.execute("SELECT 4711")
+        await lone_pool.execute("SELECT set_config('work_mem', '9MB', false)")
+        assert await lone_pool.fetch_val(kept) == 1
+
+
 async def test_settings_and_locks_do_act(dsn: str) -> None:
     """The same statements, seen from inside: otherwise the test above could not fail."""
     async with ConnectionPool(dsn, max_db_pool_size=1) as pool, pool.acquire() as conn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from psqlpy import (
@@ -185,14 +187,17 @@ async def test_write_skew_is_run_again_until_it_succeeds(pool: ConnectionPool, t
 async def test_deadlock_is_run_again(pool: ConnectionPool, table: str) -> None:
     await pool.execute(f"INSERT INTO {table} VALUES (1, ''), (2, '')")
     both_have_locked = AsyncEvent()
+    numbers = count()
     runs: list[int] = []
+    locked: list[int] = []
 
     async def work(transaction: Transaction) -> None:
-        first = 1 + len(runs) % 2
+        first = 1 + next(numbers) % 2
         runs.append(first)
         await transaction.execute("SET LOCAL deadlock_timeout = '50ms'")
         await transaction.execute(f"UPDATE {table} SET name = name || 'a' WHERE id = $1", [first])
-        if len(runs) == 2:
+        locked.append(first)
+        if len(locked) == 2:
             both_have_locked.set()
         await both_have_locked.wait()
         await transaction.execute(f"UPDATE {table} SET name = name || 'b' WHERE id = $1", [3 - first])

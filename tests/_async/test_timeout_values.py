@@ -18,6 +18,15 @@ async def test_no_number_of_seconds(conn: Connection, pool: ConnectionPool, time
     await ensure_usable(conn)
 
 
+@pytest.mark.parametrize("timeout", [1e7, 1e18, 1e300, float("inf"), 10**400])
+async def test_more_than_anybody_waits(dsn: str, timeout: Any) -> None:
+    async with ConnectionPool(dsn, timeout=timeout, acquire_timeout=timeout) as pool:
+        assert await pool.fetch_val("SELECT 1", timeout=timeout) == 1
+        async with pool.acquire() as conn:
+            # Waits for the server, so the time left goes to whatever waits.
+            assert await conn.fetch_val("SELECT 1 FROM pg_sleep(0.01)", timeout=timeout) == 1
+
+
 @pytest.mark.parametrize("timeout", [0, -1, 0.0])
 async def test_no_time_is_left_so_nothing_is_sent(
     conn: Connection, pool: ConnectionPool, table: str, timeout: float

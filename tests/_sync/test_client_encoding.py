@@ -14,6 +14,8 @@ REFUSED = (
     "set session CLIENT_ENCODING to latin1",
     '/* why */ SET LOCAL "client_encoding" TO SQL_ASCII',
     "SET NAMES 'WIN1252'",
+    "SELECT set_config('client_encoding', 'LATIN1', false)",
+    "SELECT 1, pg_catalog.SET_CONFIG ( 'Client_Encoding', 'sql_ascii', true) FROM pg_class",
 )
 ALLOWED = (
     "SET client_encoding = 'UTF8'",
@@ -24,6 +26,9 @@ ALLOWED = (
     "RESET client_encoding",
     "SET application_name = 'client_encoding'",
     "SELECT 'SET client_encoding = LATIN1' AS names",
+    "SELECT set_config('client_encoding', 'utf8', false)",
+    "SELECT set_config('application_name', 'client_encoding', false)",
+    "SELECT current_setting('client_encoding')",
 )
 
 

@@ -176,6 +176,31 @@ def test_a_query_logger_that_sees_values(dsn: str) -> None:
     assert isinstance(events[2].error, exceptions.QueryTimeoutError)
 
 
+def test_a_query_logger_sees_sql_whatever_the_call(dsn: str) -> None:
+    events: list[QueryEvent] = []
+    pool = ConnectionPool(dsn, max_db_pool_size=1, on_query=events.append, log_parameters=True)
+    numbers = "SELECT n, 1 / (4 - n) FROM generate_series(1, $1::int4) n"
+    with pool, pool.acquire() as connection:
+        connection.execute("CREATE TEMP TABLE t (id int4)")
+        with connection.transaction() as transaction:
+            transaction.pipeline([("SELECT $1::int4", [7]), ("SELECT $1::text", ["x"])])
+            with transaction.cursor(numbers, [2]) as cursor:
+                cursor.fetchall()
+        connection.copy_records_to_table("t", [[1], [2]])
+        assert [row for row in connection.copy_out(query="SELECT 1")]
+        assert len([row for row in connection.stream(numbers, [3], chunk_size=1)]) == 3
+        with pytest.raises(exceptions.DivisionByZero):
+            assert [row for row in connection.stream(numbers, [5], chunk_size=1)]
+    seen = [event.query for event in events]
+    assert seen[:3] == ["CREATE TEMP TABLE t (id int4)", "SELECT $1::int4; SELECT $1::text", numbers]
+    assert events[1].parameters == [7, "x"]
+    # Whether a cursor's CLOSE is waited for differs, and COPY asks for the types of the columns.
+    words = [text.split()[0] for text in seen[3:] if "pg_attribute" not in text]
+    assert [word for word in words if word != "CLOSE"] == ["FETCH", "COMMIT", "COPY", "COPY", *["SELECT"] * 3]
+    assert [type(event.error).__name__ for event in events if event.error] == ["DivisionByZero"]
+    assert events[-1].query == numbers
+
+
 def test_a_query_logger_that_fails_is_logged(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
     def fail(event: QueryEvent) -> None:
         raise LookupError("a mistake")

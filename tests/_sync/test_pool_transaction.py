@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from psqlpy import IsolationLevel, ReadVariant, SynchronousCommit, exceptions
@@ -180,14 +182,17 @@ def test_write_skew_is_run_again_until_it_succeeds(pool: ConnectionPool, table: 
 def test_deadlock_is_run_again(pool: ConnectionPool, table: str) -> None:
     pool.execute(f"INSERT INTO {table} VALUES (1, ''), (2, '')")
     both_have_locked = SyncEvent()
+    numbers = count()
     runs: list[int] = []
+    locked: list[int] = []
 
     def work(transaction: Transaction) -> None:
-        first = 1 + len(runs) % 2
+        first = 1 + next(numbers) % 2
         runs.append(first)
         transaction.execute("SET LOCAL deadlock_timeout = '50ms'")
         transaction.execute(f"UPDATE {table} SET name = name || 'a' WHERE id = $1", [first])
-        if len(runs) == 2:
+        locked.append(first)
+        if len(locked) == 2:
             both_have_locked.set()
         both_have_locked.wait()
         transaction.execute(f"UPDATE {table} SET name = name || 'b' WHERE id = $1", [3 - first])

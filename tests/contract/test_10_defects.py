@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -125,6 +127,46 @@ async def test_defect_14_copy_by_execute_kills_the_connection(conn: Connection) 
                 await conn.execute(text, None, prepared)
     assert conn.backend_pid == pid
     await ensure_usable(conn)
+
+
+EXITS = """
+import asyncio, sys, threading
+from psqlpy import ConnectionPool, sync
+
+async def main():
+    pool = ConnectionPool(sys.argv[1])
+    connection = await pool.connection()
+    transaction = connection.transaction()
+    await transaction.begin()
+    listener = pool.listener()
+    await listener.startup()
+    listener.listen()
+    running = asyncio.ensure_future(connection.execute("SELECT pg_sleep(30)"))
+    await asyncio.sleep(0.05)
+    kept.extend([pool, connection, transaction, listener, running])
+
+kept = []
+asyncio.run(main())
+lent = sync.ConnectionPool(sys.argv[1])
+threading.Thread(target=lent.execute, args=["SELECT pg_sleep(30)"], daemon=True).start()
+while not lent.status().size:
+    pass
+kept.append(lent.connection())
+print("the end")
+"""
+
+
+def test_defect_15_abort_at_interpreter_exit(dsn: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EXITS, dsn],
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    # What a thread is told that loses its connection at that moment is no matter.
+    assert (run.returncode, run.stdout) == (0, "the end\n"), run.stderr
+    assert "Fatal" not in run.stderr
 
 
 def test_defect_16_enums_are_integers_of_another_number() -> None:

@@ -1,10 +1,11 @@
-"""What was added, removed and renamed; how calls behave before they are awaited; enums; the tree of exceptions."""
+"""What was added, removed and renamed; how calls behave before they are awaited; classes and enums."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import gc
+import importlib
 import inspect
 import pickle
 import warnings
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import psqlpy
-from psqlpy import Connection, ConnectionPool, connect, connect_pool, exceptions, sync
+from psqlpy import Connection, ConnectionPool, connect, connect_pool, exceptions, extra_types, sync, types
 from tests._async.usable import ensure_closed, ensure_usable
 from tests.concurrency import async_wait_until
 
@@ -175,9 +176,10 @@ async def no_backend(observer: ConnectionPool, pid: int) -> None:
     await async_wait_until(is_gone)
 
 
-async def test_awaiting_a_transaction_says_what_to_write(conn: Connection) -> None:
-    with pytest.raises(TypeError, match="async with"):
-        await conn.transaction()
+async def test_awaiting_a_transaction_says_what_to_write(conn: Connection, pool: ConnectionPool) -> None:
+    for owner in (conn, pool):
+        with pytest.raises(TypeError, match="async with"):
+            await owner.transaction()
     await ensure_usable(conn)
 
 
@@ -200,6 +202,52 @@ def test_under_trio_too(dsn: str) -> None:
     trio = pytest.importorskip("trio")
     with ConnectionPool(dsn) as pool:
         assert trio.run(pool.fetch_val, "SELECT 1") == 1
+
+
+# 1.2: what the classes are
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+async def test_what_holds_a_connection_is_not_copied(
+    pool: ConnectionPool, conn: Connection, copied: Callable[[object], object]
+) -> None:
+    statement = await conn.prepare("SELECT 1")
+    transaction, cursor, stream = conn.transaction(), conn.cursor("SELECT 1"), conn.stream("SELECT 1")
+    for one in (pool, conn, transaction, cursor, stream, statement, pool.listener(), pool.transaction()):
+        with pytest.raises(TypeError, match="can't be copied or pickled"):
+            copied(one)
+    await ensure_usable(conn)
+
+
+@pytest.mark.parametrize(
+    "name", ["Connection", "Transaction", "Cursor", "Listener", "PreparedStatement", "QueryResult"]
+)
+def test_what_comes_from_elsewhere_is_not_made_without_that(name: str) -> None:
+    with pytest.raises(TypeError):
+        getattr(psqlpy, name)()
+
+
+def test_classes_say_from_where_they_are_imported() -> None:
+    for module in (psqlpy, sync, exceptions, extra_types, types):
+        for name in module.__all__:
+            found = getattr(module, name)
+            if inspect.isclass(found):
+                at = importlib.import_module(found.__module__)
+                assert "._" not in f".{found.__module__}", found
+                assert getattr(at, found.__qualname__) is found
+    assert sync.Connection.__module__ == "psqlpy.sync"
+    assert pickle.loads(pickle.dumps(sync.Connection)) is sync.Connection
+
+
+async def test_a_pool_is_no_sequence(pool: ConnectionPool) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(pool)  # type: ignore[call-overload]
+
+
+async def test_the_block_of_connect_that_is_not_awaited_is_the_pools(dsn: str) -> None:
+    async with connect(dsn) as pool:
+        await ensure_usable(pool)
+    assert pool.status().max_size == 0
 
 
 # 1.2: enums
@@ -254,124 +302,3 @@ async def test_tuple_row_and_class_row(conn: Connection) -> None:
     assert result.row_factory(tuple_row) == [(("a", 1), ("b", "x"))]
     [made] = result.row_factory(class_row(lambda a, b: [a, b]))
     assert made == [1, "x"]
-
-
-# 1.3
-
-TREE = {
-    "Error": ("InterfaceError", "DatabaseError"),
-    "InterfaceError": (
-        "BaseConnectionPoolError",
-        "BaseConnectionError",
-        "BaseTransactionError",
-        "BaseCursorError",
-        "BaseListenerError",
-    ),
-    "BaseConnectionPoolError": (
-        "ConnectionPoolBuildError",
-        "ConnectionPoolConfigurationError",
-        "ConnectionPoolExecuteError",
-    ),
-    "BaseConnectionError": ("ConnectionExecuteError", "ConnectionClosedError"),
-    "BaseTransactionError": (
-        "TransactionBeginError",
-        "TransactionCommitError",
-        "TransactionRollbackError",
-        "TransactionSavepointError",
-        "TransactionExecuteError",
-        "TransactionClosedError",
-    ),
-    "BaseCursorError": ("CursorStartError", "CursorCloseError", "CursorFetchError", "CursorClosedError"),
-    "BaseListenerError": ("ListenerStartError", "ListenerClosedError", "ListenerCallbackError"),
-    "DatabaseError": (
-        "DataError",
-        "OperationalError",
-        "IntegrityError",
-        "InternalError",
-        "ProgrammingError",
-        "NotSupportedError",
-    ),
-    "DataError": (
-        "UUIDValueConvertError",
-        "MacAddrConversionError",
-        "RustToPyValueMappingError",
-        "PyToRustValueMappingError",
-    ),
-}
-
-
-def test_the_tree_of_exceptions() -> None:
-    assert exceptions.Error.__bases__ == exceptions.WarningError.__bases__ == (Exception,)
-    for parent, children in TREE.items():
-        for child in children:
-            cls = getattr(exceptions, child)
-            assert issubclass(cls, getattr(exceptions, parent)), child
-            assert cls.__module__ == "psqlpy.exceptions"
-    assert exceptions.RustPSQLDriverPyBaseError is exceptions.Error is psqlpy.Error
-
-
-def test_nothing_derives_from_base_exception_alone() -> None:
-    for name in dir(exceptions):
-        cls = getattr(exceptions, name)
-        if inspect.isclass(cls) and issubclass(cls, BaseException):
-            assert issubclass(cls, Exception)
-
-
-@pytest.mark.parametrize(
-    ("query", "leaf", "pep_249"),
-    [
-        ("INSERT INTO {table} VALUES (1), (1)", "UniqueViolation", "IntegrityError"),
-        ("SELEC", "SyntaxError", "ProgrammingError"),
-        ("SELECT 1 / 0", "DivisionByZero", "DataError"),
-        ("SELECT pg_cancel_backend(pg_backend_pid())", "QueryCanceled", "OperationalError"),
-    ],
-)
-async def test_a_server_error_is_of_its_family_and_of_its_pep_249_class(
-    conn: Connection, table: str, query: str, leaf: str, pep_249: str
-) -> None:
-    await conn.execute(f"ALTER TABLE {table} ADD UNIQUE (id)")
-    calls: list[Callable[[str], Any]] = [conn.execute, conn.fetch, conn.fetch_row, conn.fetch_val]
-    for call in calls:
-        with pytest.raises(exceptions.ConnectionExecuteError) as caught:
-            await call(query.format(table=table))
-        assert isinstance(caught.value, getattr(exceptions, pep_249))
-        assert isinstance(caught.value, getattr(exceptions, leaf))
-        assert caught.value.sqlstate is not None
-    await ensure_usable(conn)
-
-
-async def test_errors_of_a_batch_and_of_savepoints_are_database_errors(conn: Connection) -> None:
-    with pytest.raises(exceptions.DatabaseError):
-        await conn.execute_batch("SELECT 1 / 0")
-    transaction = conn.transaction()
-    await transaction.begin()
-    with pytest.raises(exceptions.DatabaseError):
-        await transaction.execute("SELECT 1 / 0")
-    with pytest.raises(exceptions.DatabaseError) as caught:
-        await transaction.create_savepoint("a")
-    assert isinstance(caught.value, exceptions.TransactionSavepointError)
-    await transaction.rollback()
-    await ensure_usable(conn)
-
-
-async def test_an_error_has_the_fields_of_the_server(conn: Connection, table: str) -> None:
-    await conn.execute(f"ALTER TABLE {table} ADD CONSTRAINT only_one UNIQUE (id)")
-    with pytest.raises(exceptions.UniqueViolation) as caught:
-        await conn.execute(f"INSERT INTO {table} VALUES (1), (1)")
-    error = caught.value
-    assert (error.sqlstate, error.severity) == ("23505", "ERROR")
-    assert (error.table_name, error.constraint_name) == (table, "only_one")
-    assert error.detail == "Key (id)=(1) already exists."
-    assert error.message is not None
-    assert str(error) == f"{error.message}\nDETAIL: {error.detail}"
-    assert error.args == (str(error),)
-
-
-async def test_a_value_that_does_not_convert_is_a_mapping_error_and_a_type_error(conn: Connection) -> None:
-    with pytest.raises(exceptions.PyToRustValueMappingError, match=r"\$1.*float.*int4") as caught:
-        await conn.execute("SELECT $1::int4", [1.5])
-    assert isinstance(caught.value, TypeError)
-    with pytest.raises(exceptions.PyToRustValueMappingError) as caught:
-        await conn.execute("SELECT $1::int2", [100_000])
-    assert isinstance(caught.value, ValueError)
-    await ensure_usable(conn)

@@ -120,6 +120,12 @@ async def test_a_returned_connection_refuses_everything(pool: ConnectionPool) ->
         connection.execute_batch("SELECT 1"),
         connection.fetch_many("SELECT $1::int4", [[1]]),
         connection.pipeline([("SELECT 1",)]),
+        connection.prepare("SELECT 1"),
+        connection.cursor("SELECT 1").start(),
+        connection.stream("SELECT 1").__anext__(),
+        connection.copy_records_to_table("t", [[1]]),
+        connection.binary_copy_to_table(b"", "t"),
+        connection.in_transaction(),
     ):
         with pytest.raises(exceptions.ConnectionClosedError, match="returned to the pool"):
             await call
@@ -166,15 +172,37 @@ async def test_clean_forgets_sequences_and_prepared_statements(dsn: str) -> None
     async with ConnectionPool(dsn, max_db_pool_size=1, conn_recycling_method="clean") as pool:
         await pool.execute("PREPARE mine AS SELECT 1")
         assert await pool.fetch_val("SELECT count(*) FROM pg_prepared_statements WHERE name = 'mine'") == 0
+        async with pool.acquire() as connection:
+            await connection.execute_batch("CREATE TEMP SEQUENCE numbers; SELECT nextval('numbers')")
+            assert await connection.fetch_val("SELECT lastval()") == 1
+        with pytest.raises(exceptions.ObjectNotInPrerequisiteState, match="lastval"):
+            await pool.fetch_val("SELECT lastval()")
 
 
 async def test_a_killed_backend_is_replaced(pool: ConnectionPool, observer: ConnectionPool) -> None:
     async with pool.acquire() as connection:
         await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
-        with pytest.raises(exceptions.ConnectionClosedError):
-            await connection.execute("SELECT 1")
+        for _ in range(2):
+            with pytest.raises(exceptions.ConnectionClosedError) as caught:
+                await connection.execute("SELECT 1")
+            assert isinstance(caught.value, exceptions.ConnectionExecuteError)
         await ensure_closed(connection)
     await ensure_usable(pool)
+
+
+async def test_a_transaction_does_not_keep_its_connection_from_coming_back(
+    pool: ConnectionPool, table: str
+) -> None:
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.begin()
+        await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+    assert pool.status() == (4, 1, 1, 0)
+    assert transaction.is_closed()
+    for call in (transaction.execute("SELECT 1"), transaction.commit()):
+        with pytest.raises(exceptions.ConnectionClosedError, match="returned to the pool"):
+            await call
+    assert await pool.fetch_val(f"SELECT count(*) FROM {table}") == 0
 
 
 async def test_is_closed_tells_the_truth(pool: ConnectionPool) -> None:

@@ -27,6 +27,18 @@ async def test_values_are_decoded_when_they_are_asked_for_each_time(conn: Connec
     assert first[0]["a"] is not second[0]["a"]
 
 
+async def test_a_value_that_python_has_not_is_an_error_where_it_is_decoded(conn: Connection) -> None:
+    query = "SELECT 'infinity'::date AS day, 5 AS n"
+    result = await conn.execute(query)
+    for decode in (result.result, result.records, lambda: result.as_class(Row), lambda: list(result)):
+        with pytest.raises(exceptions.RustToPyValueMappingError):
+            decode()
+    assert result.result({"day": bytes.upper})[0]["n"] == 5
+    with pytest.raises(exceptions.RustToPyValueMappingError):
+        await conn.fetch_val(query)
+    await ensure_usable(conn)
+
+
 @pytest.mark.parametrize("query", ["SELECT 1 WHERE false", "CREATE TEMP TABLE no_rows ()"])
 async def test_no_row_for_fetch_row_and_fetch_val(conn: Connection, query: str) -> None:
     for call in (conn.fetch_row, conn.fetch_val):
@@ -208,10 +220,15 @@ async def test_sequences(conn: Connection, parameters: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", ["12", {1, 2}, (n for n in (1, 2)), 5], ids=["str", "set", "generator", "int"]
+    # Bytes are a sequence of numbers, but never meant as one here.
+    "parameters",
+    ["12", b"12", {1, 2}, (n for n in (1, 2)), 5],
+    ids=["str", "bytes", "set", "generator", "int"],
 )
 async def test_what_is_no_sequence(conn: Connection, parameters: Any) -> None:
-    with pytest.raises(exceptions.PyToRustValueMappingError, match="sequence or a? ?mapping"):
+    with pytest.raises(
+        exceptions.PyToRustValueMappingError, match="parameters must be (sequence or mapping|a list)"
+    ):
         await conn.execute("SELECT $1::int4, $2::int4", parameters)
     await ensure_usable(conn)
 
@@ -242,7 +259,32 @@ async def test_too_few_and_too_many(conn: Connection, parameters: Any, prepared:
     await ensure_usable(conn)
 
 
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_a_parameter_without_a_type_is_text(conn: Connection, prepared: bool) -> None:
+    # There is a text form of an int, so it is taken.
+    for value, text in (("a", "a"), (5, "5"), (None, None)):
+        assert await conn.fetch_val("SELECT $1", [value], prepared) == text
+
+
 # execute_many
+
+
+async def test_an_error_of_execute_many_is_that_of_a_statement(conn: Connection, table: str) -> None:
+    insert = f"INSERT INTO {table} VALUES (1 / $1::int4)"
+    with pytest.raises(exceptions.ConnectionExecuteError) as caught:
+        await conn.execute_many(insert, [[1], [0]])
+    assert isinstance(caught.value, exceptions.DivisionByZero)
+    assert not await conn.in_transaction()
+    async with conn.transaction() as transaction:
+        await transaction.create_savepoint("a")
+        with pytest.raises(exceptions.TransactionExecuteError):
+            await transaction.execute_many(insert, [[1], [0]])
+        await transaction.rollback_savepoint("a")
+        # Rows are not converted before they are known to fit, and then none is stored.
+        with pytest.raises(TypeError):
+            await transaction.execute_many(insert, [[1], [[2]]])
+        await transaction.rollback_savepoint("a")
+    assert await conn.fetch_val(f"SELECT count(*) FROM {table}") == 0
 
 
 async def test_execute_many_is_all_or_nothing(conn: Connection, table: str) -> None:
@@ -270,6 +312,40 @@ async def test_execute_many_without_rows_executes_nothing(conn: Connection) -> N
         await conn.execute_many("no statement at all", rows)
     with pytest.raises(TypeError, match="generator"):
         await conn.execute_many("SELECT $1::int4", (row for row in [[1]]))  # type: ignore[arg-type]
+    await ensure_usable(conn)
+
+
+# Prepared statements
+
+
+async def test_prepare_binds_and_execute_repeats(conn: Connection) -> None:
+    statement = await conn.prepare("SELECT $1::int4 AS a, $2::text AS b", [1, "x"])
+    for _ in range(2):
+        assert (await statement.execute()).result() == [{"a": 1, "b": "x"}]
+    assert [(column.name, column.table_oid) for column in statement.columns()] == [("a", None), ("b", None)]
+    [column] = (await conn.prepare("SELECT relname FROM pg_class")).columns()
+    assert (column.name, column.table_oid) == ("relname", 1259)
+
+
+async def test_what_prepare_refuses(conn: Connection) -> None:
+    with pytest.raises(TypeError, match=r"\$1"):
+        await conn.prepare("SELECT $1::int4", [[1]])
+    # Found at once, not at the execution.
+    for parameters in ([], [1, 2]):
+        with pytest.raises(exceptions.PyToRustValueMappingError, match="takes 1 parameter"):
+            await conn.prepare("SELECT $1::int4", parameters)
+    with pytest.raises(exceptions.DatabaseError, match="syntax error"):
+        await conn.prepare("SELEC")
+    await ensure_usable(conn)
+
+
+async def test_a_cursor_of_a_prepared_statement_is_started(conn: Connection) -> None:
+    cursor = (await conn.prepare("SELECT generate_series(1, $1::int4) AS n", [3])).cursor()
+    with pytest.raises(exceptions.BaseCursorError):
+        await cursor.fetchone()
+    await cursor.start()
+    assert len(await cursor.fetchall()) == 3
+    await cursor.close()
     await ensure_usable(conn)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import pickle
 from typing import Any
 
 import pytest
@@ -64,10 +66,48 @@ async def test_use_after_the_end_is_the_error_of_both_generations(conn: Connecti
     await transaction.begin()
     await getattr(transaction, end)()
     for kind in (exceptions.TransactionClosedError, exceptions.TransactionBeginError):
-        for call in (transaction.execute("SELECT 1"), transaction.commit(), transaction.begin()):
+        for call in (
+            transaction.execute("SELECT 1"),
+            transaction.fetch_row("SELECT 1"),
+            transaction.fetch_val("SELECT 1"),
+            transaction.execute_many("SELECT $1::int4", [[1]]),
+            transaction.execute_batch("SELECT 1"),
+            transaction.fetch_many("SELECT $1::int4", [[1]]),
+            transaction.pipeline([("SELECT 1",)]),
+            transaction.prepare("SELECT 1"),
+            transaction.create_savepoint("a"),
+            transaction.rollback_savepoint("a"),
+            transaction.release_savepoint("a"),
+            transaction.copy_records_to_table("t", [[1]]),
+            transaction.binary_copy_to_table(b"", "t"),
+            transaction.cursor("SELECT 1").start(),
+            transaction.begin(),
+            transaction.commit(),
+            transaction.rollback(),
+        ):
             with pytest.raises(kind):
                 await call
     await ensure_usable(conn)
+
+
+async def test_all_that_a_transaction_does_is_part_of_it(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    transaction = conn.transaction()
+    await transaction.begin()
+    await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+    await transaction.execute_many(f"INSERT INTO {table} VALUES ($1)", [[2]])
+    await transaction.fetch_many(f"INSERT INTO {table} VALUES ($1) RETURNING id", [[3]])
+    await transaction.execute_batch(f"INSERT INTO {table} VALUES (4); INSERT INTO {table} VALUES (5)")
+    await transaction.pipeline([(f"INSERT INTO {table} VALUES (6)", None)])
+    await (await transaction.prepare(f"INSERT INTO {table} VALUES ($1)", [7])).execute()
+    assert await transaction.copy_records_to_table(table, [[8, "x"]]) == 1
+    async with transaction.cursor(f"SELECT id FROM {table}") as cursor:
+        assert len(await cursor.fetchall()) == 8
+    row: Any = await transaction.fetch_row(f"SELECT count(*) AS n FROM {table}")
+    assert row.result() == {"n": 8}
+    await transaction.rollback()
+    assert await count(pool, table) == 0
 
 
 async def test_begin_then_block(conn: Connection, pool: ConnectionPool, table: str) -> None:
@@ -175,6 +215,100 @@ async def test_a_nested_transaction_is_a_savepoint(
     assert await count(pool, table) == 2
 
 
+@pytest.mark.parametrize("how", ["rollback", "rollback_savepoint", "release_savepoint", "commit"])
+async def test_what_the_outer_transaction_does_while_an_inner_one_is_open(
+    conn: Connection, pool: ConnectionPool, table: str, how: str
+) -> None:
+    undone = how.startswith("rollback")
+    async with conn.transaction() as outer:
+        await outer.create_savepoint("a")
+        inner = conn.transaction()
+        await inner.begin()
+        await inner.execute(f"INSERT INTO {table} VALUES (1)")
+        await (getattr(outer, how)() if how in ("rollback", "commit") else getattr(outer, how)("a"))
+        assert inner.is_closed()
+        with pytest.raises(exceptions.TransactionClosedError):
+            await inner.execute(f"INSERT INTO {table} VALUES (2)")
+        if undone:
+            # What was not stored is not passed over in silence.
+            with pytest.raises(exceptions.TransactionCommitError, match="around it was rolled back"):
+                await inner.__aexit__(None, None, None)
+        await inner.__aexit__(None, None, None)
+        if "savepoint" in how:
+            await ensure_usable(outer)
+    assert await count(pool, table) == (not undone)
+    await ensure_usable(conn)
+
+
+async def test_a_task_whose_transaction_another_task_rolls_back_hears_of_it(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    begun, nested = asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        async with conn.transaction() as transaction:
+            await transaction.execute(f"INSERT INTO {table} VALUES (1)")
+            begun.set()
+            await nested.wait()
+            raise LookupError
+
+    async def second(ended: asyncio.Task[None]) -> None:
+        await begun.wait()
+        async with conn.transaction() as transaction:
+            await transaction.execute(f"INSERT INTO {table} VALUES (2)")
+            nested.set()
+            await asyncio.wait([ended])
+
+    task = asyncio.ensure_future(first())
+    with pytest.raises(exceptions.TransactionCommitError):
+        await second(task)
+    assert isinstance(task.exception(), LookupError)
+    assert await count(pool, table) == 0
+    await ensure_usable(conn)
+
+
+async def test_savepoints_of_outer_and_inner_transactions_are_apart(conn: Connection, table: str) -> None:
+    async def ids() -> Any:
+        return (await conn.fetch(f"SELECT id FROM {table} ORDER BY id")).result(as_tuple=True)
+
+    async with conn.transaction() as outer:
+        await outer.create_savepoint("a")
+        await outer.execute(f"INSERT INTO {table} VALUES (1)")
+        inner = conn.transaction()
+        await inner.begin()
+        await inner.create_savepoint("a")
+        await inner.execute(f"INSERT INTO {table} VALUES (2)")
+        # Each means its own: to the server the last of a name is the only one.
+        await inner.rollback_savepoint("a")
+        assert await ids() == [(1,)]
+        await outer.rollback_savepoint("a")
+        assert await ids() == []
+        # Made while an inner transaction was open, it ends with that.
+        async with conn.transaction():
+            await outer.create_savepoint("b")
+        with pytest.raises(exceptions.TransactionSavepointError, match="no savepoint 'b'"):
+            await outer.rollback_savepoint("b")
+        inner = conn.transaction()
+        await inner.begin()
+        await inner.create_savepoint("a")
+        await outer.execute(f"INSERT INTO {table} VALUES (3)")
+        await outer.release_savepoint("a")
+        assert inner.is_closed()
+        with pytest.raises(exceptions.TransactionSavepointError, match="no savepoint 'a'"):
+            await outer.rollback_savepoint("a")
+        await ensure_usable(outer)
+    assert await ids() == [(3,)]
+
+
+async def test_a_savepoint_name_that_the_server_would_cut(conn: Connection) -> None:
+    async with conn.transaction() as transaction:
+        for name in ("x" * 64, "ä" * 32):
+            with pytest.raises(exceptions.ParameterValueError, match="at most 63 bytes"):
+                await transaction.create_savepoint(name)
+        await transaction.create_savepoint("ä" * 31)
+        await ensure_usable(transaction)
+
+
 # Dropped, and what the connection says
 
 
@@ -204,7 +338,34 @@ async def test_begin_on_a_dead_connection(pool: ConnectionPool, observer: Connec
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
-        with pytest.raises(exceptions.InterfaceError) as caught:
-            await transaction.begin()
-        assert isinstance(caught.value, exceptions.TransactionBeginError | exceptions.ConnectionLostError)
+        for _ in range(2):
+            # Found out by trying, and known.
+            with pytest.raises(exceptions.TransactionBeginError) as caught:
+                await transaction.begin()
+            assert isinstance(caught.value, exceptions.ConnectionLostError)
+            assert isinstance(pickle.loads(pickle.dumps(caught.value)), exceptions.TransactionBeginError)
+            transaction = connection.transaction()
+    await ensure_usable(pool)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ("commit", exceptions.TransactionCommitError),
+        ("rollback", exceptions.TransactionRollbackError),
+        ("create_savepoint", exceptions.TransactionSavepointError),
+        ("execute", exceptions.TransactionExecuteError),
+    ],
+)
+async def test_a_connection_that_is_lost_meanwhile_is_an_error_of_the_call(
+    pool: ConnectionPool, observer: ConnectionPool, call: str, kind: type[exceptions.Error]
+) -> None:
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.begin()
+        await observer.execute("SELECT pg_terminate_backend($1, 5000)", [connection.backend_pid])
+        arguments = {"create_savepoint": ["a"], "execute": ["SELECT 1"]}.get(call, [])
+        with pytest.raises(kind) as caught:
+            await getattr(transaction, call)(*arguments)
+        assert isinstance(caught.value, exceptions.ConnectionLostError)
     await ensure_usable(pool)

@@ -97,6 +97,11 @@ def pointed_at(text: str, dsn: str) -> str:
         'host="localhost"': f"host={plan.endpoints[0].host!r}",
         "port=5432": f"port={plan.endpoints[0].port}",
         'db_name="postgres"': f"db_name={plan.parameters['dbname']!r}",
+        '.user("postgres")': f".user({plan.parameters['user']!r})",
+        '.password("postgres")': f".password({password_of(dsn)!r})",
+        '.host("localhost")': f".host({plan.endpoints[0].host!r})",
+        ".port(5432)": f".port({plan.endpoints[0].port})",
+        '.dbname("postgres")': f".dbname({plan.parameters['dbname']!r})",
         '"secret"': repr(password_of(dsn)),
     }.items():
         text = text.replace(literal, replacement)

@@ -94,6 +94,7 @@ CHECKS: dict[str, Callable[[Namespace, Call], None]] = {
     "Giving connections back": is_given_back,
     "Closing": is_closed,
     "Connect": is_one,
+    "Builder": is_pool_of_ten,
 }
 
 # The first says with `await` what the synchronous `connect` has no need of.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from psqlpy import (
     exceptions,
     sync,
 )
+from psqlpy.types import Types
 
 BUILDERS: list[Any] = [psqlpy.ConnectionPoolBuilder, sync.ConnectionPoolBuilder]
 
@@ -86,6 +89,38 @@ def test_setter_is_the_parameter(make: Any, setter: str, value: object, paramete
 
 
 @pytest.mark.parametrize("make", BUILDERS, ids=["psqlpy", "sync"])
+@pytest.mark.parametrize("through_address", [False, True])
+def test_what_the_pool_does_besides(make: Any, through_address: bool) -> None:
+    types, functions = Types(), [lambda *_: None for _ in range(5)]
+    builder = make().timeout(5).acquire_timeout(6.5).types(types).log_parameters(True)
+    builder = builder.setup(functions[0]).reset(functions[1]).on_notice(functions[2]).on_query(functions[3])
+    builder = builder.password(functions[4]).user("u")
+    if through_address:
+        builder = builder.hostaddr(IPv4Address("10.0.0.1"))
+    for pool in (builder.build(), builder.build()):
+        hooks = pool._hooks
+        assert [hooks.setup, hooks.reset, hooks.on_notice, hooks.on_query, hooks.password] == functions
+        assert hooks.log_parameters
+        assert (pool.timeout, pool._acquire_timeout) == (5.0, 6.5)
+        assert plan_of(pool).user == "u"
+        with pytest.raises(exceptions.ConnectionPoolConfigurationError):
+            types.enum("mood", Mood)
+    assert make().timeout(None).build().timeout is None
+
+
+class Mood(Enum):
+    ok = "ok"
+
+
+def test_every_parameter_of_the_pool_has_a_setter() -> None:
+    other_names = {"dsn": None, "username": "user", "db_name": "dbname", "max_db_pool_size": "max_pool_size"}
+    other_names |= {"hosts": "host", "ports": "port"}
+    for name in inspect.signature(psqlpy.ConnectionPool).parameters:
+        setter = other_names.get(name, name.removesuffix("_sec").removesuffix("_nanosec"))
+        assert setter is None or callable(getattr(psqlpy.ConnectionPoolBuilder, setter))
+
+
+@pytest.mark.parametrize("make", BUILDERS, ids=["psqlpy", "sync"])
 def test_in_one_chain(make: Any) -> None:
     builder = (
         make()
@@ -139,6 +174,14 @@ WRONG: list[tuple[str, Any]] = [
     ("keepalives_idle", 1.5),
     ("keepalives_interval", None),
     ("keepalives_retries", -1),
+    ("timeout", 0),
+    ("acquire_timeout", "6"),
+    ("types", {}),
+    ("setup", 5),
+    ("reset", "x"),
+    ("on_notice", []),
+    ("on_query", 1),
+    ("log_parameters", "yes"),
 ]
 
 

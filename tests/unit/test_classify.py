@@ -430,3 +430,21 @@ def test_long_texts_hide_no_second_statement() -> None:
     assert classify(f"/* {'x' * 20_000} */ COPY t FROM STDIN").copy_stdio
     assert classify(f"/* {'x' * 20_000} */ COMMIT").transaction_control == "end"
     assert not classify(f"/* {'x' * 20_000} */ SELECT 1").leaves_state
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("PREPARE a AS SELECT 1", True),
+        ("/* a */ prepare transaction AS SELECT 1", True),
+        ("PREPARE TRANSACTION 'a'", False),
+        ("DO $$ BEGIN EXECUTE 'prepare a AS SELECT 1'; END $$", True),
+        ("DO $$ BEGIN NULL; END $$", False),
+        ("SELECT 'PREPARE a AS SELECT 1'", False),
+        ("DEALLOCATE PREPARE a", False),
+        ("EXECUTE a", False),
+        ("", False),
+    ],
+)
+def test_makes_prepared_statements(query: str, expected: bool) -> None:
+    assert classify(query).makes_prepared is expected
