@@ -51,6 +51,8 @@ class Query(Request):
     retried = False
     # Described for this very execution: nothing about it can be outdated.
     described = False
+    # Types that it was described with were looked up.
+    looked_up = False
     # Why the parameters don't fit, while the server is asked whether their types are the same as ever.
     refusal: Exception | None = None
     # How many results of `before` are still to come.
@@ -179,7 +181,7 @@ class Query(Request):
         assert described is not None
         self.described = True
         unknown = unknown_types(session, described)
-        if unknown:
+        if unknown and not self.looked_up:
             return self._look_up(session, described, unknown)
         describe(session, statement, described)
         return False
@@ -195,6 +197,11 @@ class Query(Request):
             return False
 
         def learn(complete: bool) -> None:
+            self.looked_up = True
+            if not statement.name:
+                # The question has taken its place on the server: it is prepared once more.
+                statement.state = "new"
+                return
             describe(session, statement, described)
             if not complete:
                 # Executed with what is known, and asked about again the next time.

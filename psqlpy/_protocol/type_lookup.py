@@ -1,6 +1,6 @@
 """TypeLookup: what the server knows of types that it wasn't born with, asked when a description first names them.
 
-One flight, without anything prepared. The request that needs the answer waits among the session's retries, and is
+One flight, without anything prepared but the unnamed statement, which it replaces. The request that needs the answer waits among the session's retries, and is
 written when this has landed. In a transaction a savepoint stands around the question, so that its failure doesn't abort
 what it was asked for: types that can't be looked up come as text.
 """
@@ -39,7 +39,7 @@ class TypeLookup(Request):
     holds_followers = True
     silent = True
 
-    def __init__(self, types: list[int], then: Callable[[bool], None]) -> None:
+    def __init__(self, types: list[int], then: Callable[[bool], object] = bool) -> None:
         self.types = types
         self.then = then
         self.answer: PGresult | None = None
@@ -49,6 +49,10 @@ class TypeLookup(Request):
 
     def write(self, session: Session) -> None:
         self.holds_followers = True
+        if session.flights:
+            # Whether a transaction is open has to be known.
+            session.wait_until_quiet(self)
+            return
         pgconn = session.pgconn
         if self.undoing:
             commands = [_UNDO, _RELEASE]
@@ -67,7 +71,7 @@ class TypeLookup(Request):
             self.answer = result
 
     def land(self, session: Session) -> bool:
-        if self.failure is not None and self.in_transaction and not self.undoing:
+        if self.failure is not None and self.in_transaction and not self.undoing and not self.abandoned:
             self.undoing = True
             return False
         registry = session.registry
@@ -93,7 +97,9 @@ def unknown_types(session: Session, described: PGresult) -> list[int]:
 def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:
     """Have types looked up before `request`, which has just landed, goes on; returns what its `land` has to."""
     session.retry_when_quiet(request)
-    session.submit(TypeLookup(types, then), its_turn=True)
+    lookup = TypeLookup(types, then)
+    lookup.serves = request
+    session.submit(lookup, its_turn=True)
     # The connection may be lost already.
     return request.done
 

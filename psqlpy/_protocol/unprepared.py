@@ -155,13 +155,15 @@ class Unprepared(Request):
         self.before = ()
         self.described = None
         self.encoded = False
+        described = self.descriptions.pop(self.text)
         if not can_look_up(session, self):
-            self.descriptions.pop(self.text, None)
             return False
 
         def go_on(complete: bool) -> None:
             self.asked = True
             self.incomplete = not complete
+            if not self.abandoned:
+                self.descriptions[self.text] = described
 
         return look_up(session, self, unknown, go_on)
 
