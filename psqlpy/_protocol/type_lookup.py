@@ -1,8 +1,8 @@
 """TypeLookup: what the server knows of types that it wasn't born with, asked when a description first names them.
 
-One flight, without anything prepared but the unnamed statement, which it replaces. The request that needs the answer waits among the session's retries, and is
-written when this has landed. In a transaction a savepoint stands around the question, so that its failure doesn't abort
-what it was asked for: types that can't be looked up come as text.
+One flight, without anything prepared but the unnamed statement, which it replaces. The request that needs the answer
+waits among the session's retries, and is written when this has landed. In a transaction a savepoint stands around the
+question, so that its failure doesn't abort what it was asked for: types that can't be looked up come as text.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from psqlpy._codecs import catalog
+from psqlpy._codecs import catalog, self_described
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
+    from psqlpy._codecs.rows import ResultPlan
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
 
@@ -102,6 +103,28 @@ def look_up(session: Session, request: Request, types: list[int], then: Callable
     session.submit(lookup, its_turn=True)
     # The connection may be lost already.
     return request.done
+
+
+def settle(
+    session: Session, request: Request, plan: ResultPlan, result: PGresult, learn: Callable[[], None]
+) -> bool:
+    """Have the types looked up that a result names itself; returns what the `land` of its request has to.
+
+    `learn` makes the plan anew: another statement may have found a change. The result stays, whether the types can be
+    had or not.
+    """
+    types = self_described.types_to_look_up(session.registry, plan.self_described, result)
+    if not types or not can_look_up(session, request):
+        learn()
+        return True
+
+    def end(_complete: bool) -> None:
+        if request in session.retries:
+            session.retries.remove(request)
+            learn()
+            request.finish()
+
+    return look_up(session, request, types, end)
 
 
 def can_look_up(session: Session, request: Request) -> bool:
