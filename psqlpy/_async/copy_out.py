@@ -19,6 +19,7 @@ from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
+from psqlpy._protocol.type_lookup import TypeLookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,7 +198,10 @@ class CopyOut:
         if options is None:
             described = Describe(self._query, family)
             await link.run(described, self._deadline)
-            plan = link.session.registry.result_plan(described.columns)
+            registry = link.session.registry
+            if unknown := registry.unknown(column[1] for column in described.columns):
+                await link.run(TypeLookup(unknown), self._deadline)
+            plan = registry.result_plan(described.columns)
             self._columns = CopyColumns(described.columns, bool(plan.format))
             self._plan = in_style(link.session, plan, described.columns) if plan.has_dates else plan
             options = {"format": "binary"} if plan.format else {}

@@ -12,6 +12,7 @@ from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import AsyncItems
 from psqlpy._protocol.classify import classify
 from psqlpy._protocol.copy_text import check_columns
+from psqlpy._protocol.type_lookup import TypeLookup
 from psqlpy._protocol.unprepared import Unprepared
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ async def find_records(
     strange = not all(name in types for name in names)
     described = [types.get(name, (0, "b")) for name in names]
     registry = connection.link.session.registry
+    if unknown := registry.unknown(oid for oid, _ in described):
+        await connection.link.run(TypeLookup(unknown), deadline)
     source = RecordSource(RecordPlan(names, described, registry, text=strange), items, first)
     if strange:
         source.skip()

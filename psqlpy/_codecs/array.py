@@ -59,6 +59,7 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
         dated=element.dated,
         to_text=to_text,
         bound_kind=element.element_kind,
+        self_described=element.self_described,
     )
 
 

@@ -44,6 +44,7 @@ class Codec:
     element_kind, element_oid: of an array type; element_kind also of a range's bounds.
     bound_kind: of an array of ranges.
     dated: in text it can't be read without the session's DateStyle.
+    self_described: in binary its values name the types that they are made of, see self_described.py.
     to_text: makes text of what `dump` made in binary; for types that as_text.py doesn't know.
     """
 
@@ -64,6 +65,7 @@ class Codec:
         "name",
         "oid",
         "pack_item",
+        "self_described",
         "texts",
         "textual",
         "to_text",
@@ -91,6 +93,7 @@ class Codec:
         texts: Mapping[bytes, bytes] | None = None,
         dated: bool = False,
         to_text: Callable[[bytes], str] | None = None,
+        self_described: bool = False,
     ) -> None:
         self.oid = oid
         self.name = name
@@ -111,6 +114,7 @@ class Codec:
         self.texts = texts or {}
         self.dated = dated
         self.to_text = to_text
+        self.self_described = self_described
 
     def renamed(self, oid: int, name: str) -> Codec:
         """The same for another type."""

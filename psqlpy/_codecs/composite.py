@@ -185,6 +185,7 @@ def make_codec(
         dated=any(codec.dated for codec in codecs),
         is_item=_is_tuple,
         to_text=values.to_text,
+        self_described=has_binary,
     )
 
 

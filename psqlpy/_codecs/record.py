@@ -73,6 +73,7 @@ def make_codec(registry: Registry) -> Codec:
         convert=from_binary,
         from_text=lambda text: tuple(parse(text)),
         dump=_dump,
+        self_described=True,
     )
 
 

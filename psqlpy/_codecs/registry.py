@@ -175,6 +175,27 @@ class Registry:
         if self.catalog is not None:
             self.catalog.unknowable.update(types)
 
+    def attribute_types(self, oid: int) -> list[int] | None:
+        """The types of a composite type's attributes, None of any other."""
+        info = self._info(oid)
+        return None if info is None or info.kind != "c" else [attribute for _, attribute in info.attributes]
+
+    def forget_composites(self, types: Iterable[int]) -> bool:
+        """Ask again about these types and what they are made of, if composite types are among them."""
+        reached: dict[int, TypeInfo] = {}
+        waiting = list(types)
+        while waiting:
+            oid = waiting.pop()
+            info = self._info(oid)
+            if info is not None and oid not in reached:
+                reached[oid] = info
+                waiting += (info.element, info.base, *(attribute for _, attribute in info.attributes))
+        if all(info.kind != "c" for info in reached.values()):
+            return False
+        for oid in reached:
+            self.forget(oid)
+        return True
+
     def forget(self, oid: int) -> None:
         """Ask about a type again, which has changed."""
         if self.catalog is not None:

@@ -34,6 +34,8 @@ REASONS = {
 class ResultPlan:
     """How to receive and decode the rows of one statement. Rows and columns are counted from 0, in messages from 1.
 
+    self_described: the columns, by index, and their types, that are to be looked into, see self_described.py.
+    unsettled: the plan depends on something that only shows with the result: dates in text, or those.
     format: of the result that this plan reads, and that has to be asked for: 0 text, 1 binary.
     """
 
@@ -49,7 +51,9 @@ class ResultPlan:
         "has_dates",
         "names",
         "oids",
+        "self_described",
         "type_names",
+        "unsettled",
     )
 
     def __init__(
@@ -66,6 +70,12 @@ class ResultPlan:
         self.format = format
         # In text, where what they mean depends on the session's settings.
         self.has_dates = format == TEXT and any(codec is not None and codec.dated for codec in codecs)
+        self.self_described = {
+            index: oid
+            for index, (oid, codec) in enumerate(zip(oids, codecs, strict=True))
+            if format == BINARY and codec is not None and codec.self_described
+        }
+        self.unsettled = self.has_dates or bool(self.self_described)
         self.names = names
         self.oids = oids
         self.type_names = type_names

@@ -100,6 +100,11 @@ def _vector_from_text(text: str) -> list[int]:
     return [int(item) for item in text.split()]
 
 
+def _is_vector(value: Any) -> bool:
+    """An empty one, in an array, can't be told from an empty dimension."""
+    return bool(value) and isinstance(value[0], int)
+
+
 def _vector_dumper(low: int, high: int) -> Callable[[Any], Dumped]:
     def dump(value: Any) -> Dumped:
         if not isinstance(value, (list, tuple)):
@@ -131,5 +136,6 @@ def register(registry: Registry) -> None:
                 convert=_vector_reader(element, Struct(">i" + letter)),
                 from_text=_vector_from_text,
                 dump=_vector_dumper(low, high),
+                is_item=_is_vector,
             )
         )

@@ -86,6 +86,10 @@ def _packed(letter: str, value: Sequence[Any]) -> bytes:
     return data
 
 
+def _as_text(convert: Callable[[bytes], list[float]], data: bytes) -> str:
+    return f"[{','.join(map(repr, convert(data)))}]"
+
+
 def _dense(name: str, letter: str, convert: Callable[[bytes], list[float]], oid: int) -> Codec:
     return Codec(
         oid,
@@ -95,6 +99,7 @@ def _dense(name: str, letter: str, convert: Callable[[bytes], list[float]], oid:
         from_text=partial(_from_text, letter),
         dump=partial(_dump, letter),
         is_item=_is_item,
+        to_text=partial(_as_text, convert),
     )
 
 
@@ -136,6 +141,12 @@ def _dump_sparsevec(value: Any) -> Dumped:
     return BINARY, head + pack(f">{len(stored)}i", *stored) + _packed("f", list(stored.values()))
 
 
+def _sparsevec_as_text(data: bytes) -> str:
+    value = _convert_sparsevec(data)
+    entries = (f"{index + 1}:{number!r}" for index, number in value.elements.items())
+    return f"{{{','.join(entries)}}}/{value.dimensions}"
+
+
 def _sparse(oid: int) -> Codec:
     return Codec(
         oid,
@@ -145,6 +156,7 @@ def _sparse(oid: int) -> Codec:
         from_text=_sparsevec_from_text,
         dump=_dump_sparsevec,
         is_item=_is_item,
+        to_text=_sparsevec_as_text,
     )
 
 

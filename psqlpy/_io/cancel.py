@@ -54,6 +54,11 @@ class Cancellation:
 
     def __init__(self, session: Session, request: Request, budget: float = DRAIN_BUDGET) -> None:
         self.session = session
+        session.abandon(request)
+        for flight in session.flights:
+            if flight.serves is request:
+                session.abandon(flight)
+                request = flight
         self.request = request
         self.over = False
         # The driver's, for its next step.
@@ -66,7 +71,6 @@ class Cancellation:
         self._head: Request | None = None
         self._since = 0.0
         self._is_asked_about = False
-        session.abandon(request)
 
     def step(self, on_return: Callable[[], None]) -> float:
         """Do what is due; returns the seconds until the next step. `on_return` is called by another thread."""

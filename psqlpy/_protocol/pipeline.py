@@ -22,6 +22,7 @@ from psqlpy._protocol.failures import (
 )
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query, describe
 from psqlpy._protocol.statements import Statement
+from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -183,9 +184,13 @@ class Pipeline(Query):
         answers, self.answers = self.answers, []
         if not self.executing:
             # Of each the answers to Parse and Describe; after a failure only of those before it.
-            for statement, described in zip(self.preparing, answers[1::2], strict=self.failure is None):
-                describe(session, statement, described)
-                self.fresh.add(statement)
+            described = list(zip(self.preparing, answers[1::2], strict=self.failure is None))
+            unknown = {oid for _, answer in described for oid in unknown_types(session, answer)}
+            if unknown and self.failure is None and can_look_up(session, self):
+                return look_up(
+                    session, self, sorted(unknown), lambda complete: self._learn(session, described, complete)
+                )
+            self._learn(session, described, not unknown)
         if self.failure is not None:
             self._fail_at(session, len(answers))
             return True
@@ -209,6 +214,15 @@ class Pipeline(Query):
         for index in range(len(self.results), len(self.statements)):
             self.statements[index].pin_count -= 1
             self.statements[index] = self._take(session, self.queries[index][0])
+
+    def _learn(self, session: Session, described: list[tuple[Statement, PGresult]], complete: bool) -> None:
+        for statement, answer in described:
+            describe(session, statement, answer)
+            self.fresh.add(statement)
+            if not complete:
+                # Executed with what is known of its types, and asked about again the next time.
+                session.statements.invalidate(statement)
+        self.refusal = None
 
     def _fail_at(self, session: Session, answered: int) -> None:
         """End with the error of the query behind those that have answered in this flight."""

@@ -25,7 +25,7 @@ from psqlpy._protocol.failures import (
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 from psqlpy._protocol.statements import Statement
-from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
+from psqlpy._protocol.type_lookup import can_look_up, look_up, settle, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -51,6 +51,8 @@ class Query(Request):
     retried = False
     # Described for this very execution: nothing about it can be outdated.
     described = False
+    # Types that it was described with were looked up.
+    looked_up = False
     # Why the parameters don't fit, while the server is asked whether their types are the same as ever.
     refusal: Exception | None = None
     # How many results of `before` are still to come.
@@ -86,10 +88,7 @@ class Query(Request):
         try:
             packed = encoder.encode(self.parameters)
         except Exception as error:
-            if self.described:
-                raise
-            self.refusal = error
-            self._write_question(session, statement)
+            self._write_refused(session, statement, error)
             return
         plan = self.plan = statement.result_plan
         self.executing = self.written = True
@@ -105,6 +104,19 @@ class Query(Request):
             session.fly(self, pgconn.end_flight() if sent else -1)
         else:
             session.fly(self, pgconn.execute_flight(statement.name, encoder.count, packed, plan.format))
+
+    def _write_refused(self, session: Session, statement: Statement, error: Exception) -> None:
+        """Find out whether parameters don't fit because their types have changed."""
+        if not self.described:
+            self.refusal = error
+            self._write_question(session, statement)
+            return
+        # The types are the server's; but the attributes of composite types may be other ones by now.
+        if self.looked_up or not session.registry.forget_composites(statement.parameter_oids):
+            raise error
+        session.statements.invalidate(statement)
+        self.statement = session.statements.get(self.text)
+        self._write_prepare(session, self.statement)
 
     def _write_prepare(self, session: Session, statement: Statement) -> None:
         check_pipelined(self.text, statement.traits)
@@ -132,7 +144,12 @@ class Query(Request):
         refusal, self.refusal = self.refusal, None
         assert refusal is not None
         answer, self.result = self.result, None
-        if self.failure is not None or answer is None or answer.parameter_oids() == statement.parameter_oids:
+        if self.failure is not None or answer is None:
+            self.fail(refusal)
+            return True
+        types = answer.parameter_oids()
+        # Composite types may have other attributes under the same oid.
+        if types == statement.parameter_oids and not session.registry.forget_composites(types):
             self.fail(refusal)
             return True
         session.statements.invalidate(statement)
@@ -166,11 +183,9 @@ class Query(Request):
         statement = self.statement
         assert statement is not None
         if self.executing and self.failure is None:
-            if self.plan.has_dates:
-                self.plan = in_style(session, self.plan, statement.columns)
             if statement.traits.drops_prepared:
                 session.statements.clear()
-            return True
+            return not self.plan.unsettled or self._settle(session, statement)
         if self.refusal is not None and not self.skip:
             return self._land_question(session, statement)
         if self.failure is not None:
@@ -179,10 +194,24 @@ class Query(Request):
         assert described is not None
         self.described = True
         unknown = unknown_types(session, described)
-        if unknown:
+        if unknown and not self.looked_up:
             return self._look_up(session, described, unknown)
         describe(session, statement, described)
         return False
+
+    def _settle(self, session: Session, statement: Statement) -> bool:
+        """Find out how to read a result that depends on settings, or names types itself."""
+        if self.plan.has_dates:
+            self.plan = in_style(session, self.plan, statement.columns)
+        if not self.plan.self_described or self.result is None:
+            return True
+
+        def learn() -> None:
+            self.plan = statement.result_plan = session.registry.result_plan(
+                statement.columns, self.plan.format
+            )
+
+        return settle(session, self, self.plan, self.result, learn)
 
     def _look_up(self, session: Session, described: PGresult, unknown: list[int]) -> bool:
         """Ask about types before the statement is executed; until then nobody else sees it."""
@@ -195,6 +224,11 @@ class Query(Request):
             return False
 
         def learn(complete: bool) -> None:
+            self.looked_up = True
+            if not statement.name:
+                # The question has taken its place on the server: it is prepared once more.
+                statement.state = "new"
+                return
             describe(session, statement, described)
             if not complete:
                 # Executed with what is known, and asked about again the next time.

@@ -42,6 +42,8 @@ class Request:
     holds_followers = False
     # Nobody ever waits for it: housekeeping.
     silent = False
+    # The request that waits for the end of this one; with its caller gone nobody needs this.
+    serves: Request | None = None
     wake: Callable[[None], object] | None = None
     # What `wake` raises when nobody waits any more, as the drivers know: asyncio's says so of its futures.
     TOO_LATE: tuple[type[Exception], ...] = ()

@@ -1,8 +1,8 @@
 """TypeLookup: what the server knows of types that it wasn't born with, asked when a description first names them.
 
-One flight, without anything prepared. The request that needs the answer waits among the session's retries, and is
-written when this has landed. In a transaction a savepoint stands around the question, so that its failure doesn't abort
-what it was asked for: types that can't be looked up come as text.
+One flight, without anything prepared but the unnamed statement, which it replaces. The request that needs the answer
+waits among the session's retries, and is written when this has landed. In a transaction a savepoint stands around the
+question, so that its failure doesn't abort what it was asked for: types that can't be looked up come as text.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from psqlpy._codecs import catalog
+from psqlpy._codecs import catalog, self_described
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
+    from psqlpy._codecs.rows import ResultPlan
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
 
@@ -39,7 +40,7 @@ class TypeLookup(Request):
     holds_followers = True
     silent = True
 
-    def __init__(self, types: list[int], then: Callable[[bool], None]) -> None:
+    def __init__(self, types: list[int], then: Callable[[bool], object] = bool) -> None:
         self.types = types
         self.then = then
         self.answer: PGresult | None = None
@@ -49,6 +50,10 @@ class TypeLookup(Request):
 
     def write(self, session: Session) -> None:
         self.holds_followers = True
+        if session.flights:
+            # Whether a transaction is open has to be known.
+            session.wait_until_quiet(self)
+            return
         pgconn = session.pgconn
         if self.undoing:
             commands = [_UNDO, _RELEASE]
@@ -67,7 +72,7 @@ class TypeLookup(Request):
             self.answer = result
 
     def land(self, session: Session) -> bool:
-        if self.failure is not None and self.in_transaction and not self.undoing:
+        if self.failure is not None and self.in_transaction and not self.undoing and not self.abandoned:
             self.undoing = True
             return False
         registry = session.registry
@@ -93,9 +98,33 @@ def unknown_types(session: Session, described: PGresult) -> list[int]:
 def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:
     """Have types looked up before `request`, which has just landed, goes on; returns what its `land` has to."""
     session.retry_when_quiet(request)
-    session.submit(TypeLookup(types, then), its_turn=True)
+    lookup = TypeLookup(types, then)
+    lookup.serves = request
+    session.submit(lookup, its_turn=True)
     # The connection may be lost already.
     return request.done
+
+
+def settle(
+    session: Session, request: Request, plan: ResultPlan, result: PGresult, learn: Callable[[], None]
+) -> bool:
+    """Have the types looked up that a result names itself; returns what the `land` of its request has to.
+
+    `learn` makes the plan anew: another statement may have found a change. The result stays, whether the types can be
+    had or not.
+    """
+    types = self_described.types_to_look_up(session.registry, plan.self_described, result)
+    if not types or not can_look_up(session, request):
+        learn()
+        return True
+
+    def end(_complete: bool) -> None:
+        if request in session.retries:
+            session.retries.remove(request)
+            learn()
+            request.finish()
+
+    return look_up(session, request, types, end)
 
 
 def can_look_up(session: Session, request: Request) -> bool:

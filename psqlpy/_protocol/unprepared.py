@@ -20,7 +20,7 @@ from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_wide, may_be_outdated
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
+from psqlpy._protocol.type_lookup import can_look_up, look_up, settle, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -157,13 +157,15 @@ class Unprepared(Request):
         self.before = ()
         self.described = None
         self.encoded = False
+        described = self.descriptions.pop(self.text)
         if not can_look_up(session, self):
-            self.descriptions.pop(self.text, None)
             return False
 
         def go_on(complete: bool) -> None:
             self.asked = True
             self.incomplete = not complete
+            if not self.abandoned:
+                self.descriptions[self.text] = described
 
         return look_up(session, self, unknown, go_on)
 
@@ -210,6 +212,12 @@ class Unprepared(Request):
             self.plan = session.registry.result_plan(self.columns)
             packed = session.registry.parameter_plan(oids).encode(self.parameters)
         except Exception as error:
+            if not self.asked and session.registry.forget_composites(oids):
+                # They may have other attributes by now.
+                self.unknown = unknown_types(session, described)
+                self._remember(oids, self.columns)
+                self._close_flight(session)
+                return
             # Not before the Sync is read: with its caller gone, nobody might.
             self.refusal = error
             self._close_flight(session)
@@ -263,7 +271,12 @@ class Unprepared(Request):
                 self.plan = in_style(session, self.plan, self.columns)
         if self.traits.drops_prepared and self.failure is None:
             session.statements.clear()
-        return True
+        if self.done or self.plan is None or not self.plan.self_described or self.result is None:
+            return True
+        return settle(session, self, self.plan, self.result, lambda: self._learn(session))
+
+    def _learn(self, session: Session) -> None:
+        self.plan = session.registry.result_plan(self.columns, self.plan.format)
 
     def _may_start_over(self, session: Session, failure: Fields) -> bool:
         """Whether to ask for the types, which were only assumed, and to execute the statement once more."""

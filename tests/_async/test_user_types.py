@@ -317,9 +317,14 @@ async def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
     question = catalog.question
-    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(0.5)")
+    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(3600)")
     with pytest.raises(exceptions.QueryTimeoutError):
-        await conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.2)
+        await conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.1)
+    async with conn.transaction() as transaction:
+        await transaction.execute("SELECT 1")
+        with pytest.raises(exceptions.QueryTimeoutError):
+            await transaction.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.1)
+        await transaction.rollback()
     monkeypatch.setattr(catalog, "question", question)
     assert await conn.fetch_val(f"SELECT $1::{schema}.address", [HOME], prepared) == HOME
     await ensure_usable(conn)

@@ -315,9 +315,14 @@ def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
     question = catalog.question
-    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(0.5)")
+    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(3600)")
     with pytest.raises(exceptions.QueryTimeoutError):
-        conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.2)
+        conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.1)
+    with conn.transaction() as transaction:
+        transaction.execute("SELECT 1")
+        with pytest.raises(exceptions.QueryTimeoutError):
+            transaction.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.1)
+        transaction.rollback()
     monkeypatch.setattr(catalog, "question", question)
     assert conn.fetch_val(f"SELECT $1::{schema}.address", [HOME], prepared) == HOME
     ensure_usable(conn)

@@ -1,4 +1,4 @@
-"""Ranges and multiranges: values, what is refused, bounds of any text, comparisons as on the server, round trips.
+"""Ranges and multiranges: values, what is refused, bounds of any text, comparisons as on the server.
 
 Long, since it is tables of values.
 """
@@ -6,7 +6,7 @@ Long, since it is tables of values.
 from __future__ import annotations
 
 import struct
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from psqlpy._codecs.range import make_range_codec, parse_range, split_multirange
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy.exceptions import DataError, ParameterTypeError, ParameterValueError
 from psqlpy.extra_types import Multirange, Range
+from tests.codecs.families import ranges
 from tests.codecs.rig import Rig, make_result
 from tests.codecs.round_trip import AMOUNTS, check_round_trip, run
 
@@ -299,76 +300,6 @@ def test_any_text_bounds(rig: Rig, text_range: Registry, amount: int) -> None:
 def test_splitting_multiranges() -> None:
     assert list(split_multirange('{[1,2),("a}],[b",)}')) == ["[1,2)", '("a}],[b",)']
     assert list(split_multirange("{}")) == []
-
-
-BOUNDS = st.sampled_from(["[)", "[]", "(]", "()"])
-
-
-def ranges(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Range[Any]]:
-    def make(one: Any, other: Any, bounds: str) -> Range[Any]:
-        if one is None or other is None:
-            return Range(one, other, bounds)
-        try:
-            return Range(one, other, bounds)
-        except ValueError:
-            return Range(other, one, bounds)
-
-    bound = st.none() | values
-    return st.just(EMPTY) | st.builds(make, bound, bound, BOUNDS)
-
-
-def canonical(value: Range[Any], step: Any) -> Range[Any]:
-    """As the server keeps ranges of what can be counted."""
-    if value.isempty:
-        return value
-    lower = value.lower if value.lower is None or value.lower_inc else value.lower + step
-    upper = value.upper + step if value.upper_inc else value.upper
-    return EMPTY if lower is not None and upper is not None and lower >= upper else Range(lower, upper)
-
-
-INTEGERS = st.integers(-(2**31) + 2, 2**31 - 2) | st.integers(-9, 9)
-LONG_INTEGERS = st.integers(-(2**63) + 2, 2**63 - 2)
-# Within the digits of decimal's context, so that scaleb rounds nothing.
-NUMBERS = st.integers(-(10**20), 10**20).map(lambda number: Decimal(number).scaleb(-3)) | st.sampled_from(
-    [Decimal(text) for text in ("NaN", "Infinity", "-Infinity", "0.00", "1.5", "1.50")]
-)
-DAYS = st.dates(date(2, 1, 1), date(9998, 12, 30))
-MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 30)).map(lambda value: value.replace(fold=0))
-AWARE = MOMENTS.map(lambda value: value.replace(tzinfo=UTC))
-TYPES: dict[str, tuple[st.SearchStrategy[Any], Any]] = {
-    "int4": (INTEGERS, 1),
-    "int8": (LONG_INTEGERS, 1),
-    "num": (NUMBERS, None),
-    "date": (DAYS, timedelta(days=1)),
-    "ts": (MOMENTS, None),
-    "tstz": (AWARE, None),
-}
-
-
-@pytest.mark.parametrize("amount", AMOUNTS)
-@pytest.mark.parametrize("prefix", list(TYPES))
-def test_any_range_comes_back(rig: Rig, prefix: str, amount: int) -> None:
-    values, step = TYPES[prefix]
-
-    def check(value: Range[Any]) -> None:
-        expected = value if step is None else canonical(value, step)
-        check_round_trip(rig, f"{prefix}range", value, expected)
-
-    run(ranges(values), amount, check)
-
-
-@pytest.mark.parametrize("amount", AMOUNTS)
-@pytest.mark.parametrize("prefix", list(TYPES))
-def test_any_multirange_comes_back(rig: Rig, prefix: str, amount: int) -> None:
-    values, step = TYPES[prefix]
-
-    def check(given: list[Range[Any]]) -> None:
-        expected = Multirange(given if step is None else [canonical(value, step) for value in given])
-        # Of bounds that are equal but for their scale either may stay.
-        same = repr if prefix != "num" else tuple
-        check_round_trip(rig, f"{prefix}multirange", Multirange(given), expected, same=same)
-
-    run(st.lists(ranges(values), max_size=4), amount, check)
 
 
 COMPARED = "SELECT {0} < {1}, {0} <= {1}, {0} = {1}, {0} >= {1}, {0} > {1}, {0} @> {1}, {0} @> $3::{2}"

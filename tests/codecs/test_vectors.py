@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import strategies as st
 
 from psqlpy._codecs import vector
 from psqlpy._codecs.array import make_codec as make_array_codec
@@ -21,7 +20,7 @@ from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy.exceptions import DataError, ParameterTypeError, ParameterValueError
 from psqlpy.extra_types import PgVector, SparseVector
 from tests.codecs.rig import Rig, ServerError, make_result
-from tests.codecs.round_trip import AMOUNTS, check_round_trip, run
+from tests.codecs.round_trip import check_round_trip
 
 NAMES = list(vector.EXTENSION_CODECS)
 # Where there is no server to ask: any that no type has.
@@ -216,31 +215,6 @@ def test_malformed(type_name: str, format: int, cell: bytes) -> None:
     result = make_result([("x", OIDS[type_name])], [[cell]], format)
     with pytest.raises(DataError, match='row 1, column 1 "x"'):
         MADE_UP.result_plan(result.columns(), format).tuples(result)
-
-
-FLOAT4 = st.floats(width=32, allow_nan=False, allow_infinity=False)
-FLOAT2 = st.floats(width=16, allow_nan=False, allow_infinity=False)
-SPARSE = st.builds(
-    lambda numbers, more: SparseVector(numbers, max(numbers, default=0) + more),
-    st.dictionaries(st.integers(0, 100), FLOAT4, max_size=8),
-    st.integers(1, 9),
-)
-STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
-    "vector": st.lists(FLOAT4, min_size=1, max_size=8),
-    "halfvec": st.lists(FLOAT2, min_size=1, max_size=8),
-    "sparsevec": SPARSE,
-}
-
-
-@pytest.mark.parametrize("amount", AMOUNTS)
-@pytest.mark.parametrize("type_name", NAMES)
-def test_any_value_comes_back(database: tuple[Rig, Registry], type_name: str, amount: int) -> None:
-    rig, registry = database
-    run(
-        STRATEGIES[type_name],
-        amount,
-        lambda value: check_round_trip(rig, type_name, value, value, registry),
-    )
 
 
 def test_sparse_vectors() -> None:

@@ -1,0 +1,130 @@
+"""Types that a user has just made, or changed, in every kind of statement that can name them for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from psqlpy import Connection, ConnectionPool
+from tests._async.usable import ensure_usable
+
+PAIR = {"a": 1, "b": "x"}
+
+
+@pytest.fixture
+async def fresh(conn: Connection) -> AsyncIterator[Connection]:
+    """Its temporary schema has types that nobody has asked about."""
+    await conn.execute_batch(
+        "CREATE TYPE pg_temp.pair AS (a int4, b text); CREATE TYPE pg_temp.mood AS ENUM ('x', 'y');"
+        "CREATE DOMAIN pg_temp.age AS int4; CREATE TEMP TABLE pairs (p pg_temp.pair, m pg_temp.mood[], a pg_temp.age)"
+    )
+    yield conn
+    await ensure_usable(conn)
+
+
+async def test_in_a_text_that_is_too_long_to_be_kept(fresh: Connection) -> None:
+    comment = "-" * 20_000
+    assert await fresh.fetch_val(f"SELECT ROW(1, 'x')::pg_temp.pair {comment}") == PAIR
+    assert await fresh.fetch_val(f"SELECT $1::pg_temp.mood[] {comment}", [["x", None]]) == ["x", None]
+
+
+async def test_in_a_stream(fresh: Connection) -> None:
+    rows = [
+        row async for row in fresh.stream("SELECT $1::pg_temp.pair AS p, 'y'::pg_temp.mood AS m", [(1, "x")])
+    ]
+    assert rows == [{"p": PAIR, "m": "y"}]
+
+
+async def test_in_a_cursor(fresh: Connection) -> None:
+    async with fresh.cursor("SELECT $1::pg_temp.pair AS p", [(1, "x")]) as cursor:
+        assert (await cursor.fetchall()).result() == [{"p": PAIR}]
+
+
+async def test_in_a_pipeline(fresh: Connection) -> None:
+    async with fresh.transaction() as transaction:
+        results = await transaction.pipeline(
+            [
+                ("SELECT ROW(1, 'x')::pg_temp.pair AS p", None),
+                ("INSERT INTO pairs VALUES ($1, $2, $3)", [PAIR, ["x"], 5]),
+                ("SELECT p FROM pairs WHERE p = $1::pg_temp.pair", [(1, "x")]),
+            ]
+        )
+    assert [result.result() for result in results] == [[{"p": PAIR}], [], [{"p": PAIR}]]
+
+
+async def test_in_copies(fresh: Connection) -> None:
+    records: list[tuple[Any, ...]] = [(PAIR, ["x", "y"], 5), (None, None, None)]
+    assert await fresh.copy_records_to_table("pairs", records) == 2
+    assert [row async for row in fresh.copy_out("pairs")] == records
+
+
+async def test_of_the_rows_of_a_copy(fresh: Connection) -> None:
+    await fresh.execute("INSERT INTO pairs VALUES ((1, 'x'), '{x,NULL}', 5)")
+    async with fresh.transaction() as transaction:
+        assert [row async for row in transaction.copy_out("pairs")] == [(PAIR, ["x", None], 5)]
+
+
+PREPARED = pytest.mark.parametrize("prepared", [True, False], ids=["prepared", "unprepared"])
+
+
+@PREPARED
+async def test_in_anonymous_records(fresh: Connection, prepared: bool) -> None:
+    """Whose types show in the values only, those of each row in that row."""
+    record = "ROW(1, 'x'::pg_temp.mood, ROW(1, 'x')::pg_temp.pair)"
+    row = (1, "x", PAIR)
+    assert await fresh.fetch_val(f"SELECT {record}", None, prepared) == row
+    await fresh.execute_batch(
+        "CREATE TYPE pg_temp.later AS ENUM ('z'); CREATE DOMAIN pg_temp.last AS pg_temp.pair[]"
+    )
+    query = "SELECT CASE WHEN i < 3 THEN ROW(i, NULL) ELSE ROW('z'::pg_temp.later, i) END FROM generate_series(1, 3) i"
+    found = (await fresh.fetch(query, None, prepared)).result(as_tuple=True)
+    assert found == [((1, None),), ((2, None),), (("z", 3),)]
+    query = f"SELECT ARRAY[{record}, NULL], ROW(ARRAY[(1, 'x')]::pg_temp.last)"
+    assert (await fresh.fetch(query, None, prepared)).result(as_tuple=True) == [([row, None], ([PAIR],))]
+
+
+@PREPARED
+async def test_in_records_within_a_transaction(fresh: Connection, prepared: bool) -> None:
+    async with fresh.transaction() as transaction:
+        await transaction.execute("CREATE TYPE pg_temp.later AS ENUM ('z')")
+        assert await transaction.fetch_val("SELECT ROW('z'::pg_temp.later)", None, prepared) == ("z",)
+
+
+@PREPARED
+@pytest.mark.parametrize("by_another", [True, False], ids=["by another", "by itself"])
+async def test_composite_types_that_change(pool: ConnectionPool, prepared: bool, by_another: bool) -> None:
+    """Their oid stays, and so do the statements that the server has: only the values tell."""
+    read = ["SELECT v FROM changing_rows", "SELECT ARRAY[v] AS v, $1::int4 FROM changing_rows"]
+    write = "UPDATE changing_rows SET v = $1 RETURNING v"
+    async with pool.acquire() as conn, pool.acquire() as other:
+        changer = other if by_another else conn
+        await other.execute_batch(
+            "SET client_min_messages = warning; DROP TABLE IF EXISTS changing_rows; DROP TYPE IF EXISTS changing;"
+            "CREATE TYPE changing AS (a int4); CREATE TABLE changing_rows (v changing);"
+            "INSERT INTO changing_rows VALUES (ROW(1))"
+        )
+        try:
+            value: dict[str, Any] = {"a": 1}
+            for change in (None, "ADD ATTRIBUTE b text", "DROP ATTRIBUTE a", "ADD ATTRIBUTE c int4"):
+                if change is not None:
+                    await changer.execute(f"ALTER TYPE changing {change} CASCADE")
+                    kind = change.split()[0]
+                    name = change.split()[2]
+                    value = {**value, name: None} if kind == "ADD" else {"b": value["b"]}
+                assert await conn.fetch_val(read[0], None, prepared) == value
+                assert (await conn.fetch_row(read[1], [1], prepared)).result()["v"] == [value]
+                value = dict.fromkeys(value, "5" if "b" in value else 5) | ({"a": 5} if "a" in value else {})
+                value |= {"c": 7} if "c" in value else {}
+                assert await conn.fetch_val(write, [value], prepared) == value
+                await changer.execute("ALTER TYPE changing ADD ATTRIBUTE more int4 CASCADE")
+                wider = {**value, "more": 6}
+                assert await conn.fetch_val(write, [wider], prepared) == wider
+                assert await conn.fetch_val("SELECT $1::changing", [wider], prepared) == wider
+                await changer.execute("ALTER TYPE changing DROP ATTRIBUTE more CASCADE")
+                assert await conn.fetch_val("SELECT $1::changing", [value], prepared) == value
+                assert await conn.fetch_val(write, [value], prepared) == value
+            await ensure_usable(conn)
+        finally:
+            await other.execute_batch("DROP TABLE changing_rows; DROP TYPE changing")
