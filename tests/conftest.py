@@ -1,20 +1,18 @@
-"""What every test shares: a server, the backends, and an environment that depends on nothing of the user's."""
+"""What every test shares: a server, and an environment that depends on nothing of the user's."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-pytest_plugins = ["tests.reporting"]
+pytest_plugins = ["tests.loops", "tests.reporting"]
 
-# With the usual 4,096 rounds of SHA-256 a third of the time of all tests would be spent on passwords: most of them open a
-# connection of their own.
+# With the usual 4,096 rounds of SHA-256 passwords would be half of what most tests compute: each opens connections of its
+# own.
 SETTINGS = {"max_connections": "300", "scram_iterations": "1"}
 
 
@@ -26,26 +24,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(directory.cleanup)
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         os.environ[name] = os.path.join(directory.name, name.lower())
-
-
-BACKENDS = [
-    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
-    pytest.param(
-        ("asyncio", {"use_uvloop": True}),
-        id="uvloop",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"
-        ),
-    ),
-    pytest.param(("trio", {}), id="trio"),
-]
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Every test that is a coroutine function runs once on each."""
-    backend: tuple[str, dict[str, Any]] = request.param
-    return backend
 
 
 @pytest.fixture(scope="session")

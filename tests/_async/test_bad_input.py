@@ -15,6 +15,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import Executor, ensure_answers, ensure_closed, ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 @pytest.fixture(params=["connection", "pool", "transaction", "block"])
 async def executor(request: pytest.FixtureRequest, pool: ConnectionPool) -> AsyncIterator[Executor]:

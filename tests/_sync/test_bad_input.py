@@ -17,6 +17,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import Executor, ensure_answers, ensure_closed, ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 @pytest.fixture(params=["connection", "pool", "transaction", "block"])
 def executor(request: pytest.FixtureRequest, pool: ConnectionPool) -> Iterator[Executor]:

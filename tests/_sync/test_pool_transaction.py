@@ -10,6 +10,8 @@ from psqlpy.sync import ConnectionPool, Transaction
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncEvent, SyncGroup
 
+pytestmark = pytest.mark.loops(2)
+
 
 class Mistake(Exception):
     """What a block raises in these tests."""
@@ -95,6 +97,7 @@ def test_block_of_a_closed_pool(pool: ConnectionPool) -> None:
             pytest.fail("entered without a connection")
 
 
+@pytest.mark.loops(3)
 def test_connection_lost_in_the_block(pool: ConnectionPool, observer: ConnectionPool) -> None:
     with pytest.raises(exceptions.ConnectionLostError):
         with pool.transaction() as transaction:
@@ -200,6 +203,7 @@ def test_deadlock_is_run_again(pool: ConnectionPool, table: str) -> None:
     ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 def test_no_attempt_begins_after_the_timeout(pool: ConnectionPool) -> None:
     attempts = []
 
@@ -213,6 +217,7 @@ def test_no_attempt_begins_after_the_timeout(pool: ConnectionPool) -> None:
     ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 def test_timeout_covers_waiting_for_a_connection(pool: ConnectionPool) -> None:
     def work(transaction: Transaction) -> None:
         pytest.fail("no connection was free")
