@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytest_plugins = ["tests.loops", "tests.reporting"]
+pytest_plugins = ["tests.loops", "tests.distribution", "tests.reporting"]
 
 # With the usual 4,096 rounds of SHA-256 passwords would be half of what most tests compute: each opens connections of its
 # own.
@@ -24,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(directory.cleanup)
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         os.environ[name] = os.path.join(directory.name, name.lower())
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are hundreds of thousands of objects, which no garbage collection in a test needs to look at."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

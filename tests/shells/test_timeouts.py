@@ -16,12 +16,13 @@ from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
 
 TIMEOUT = 0.2
-LATE = 0.1
+# Much less than the two seconds that a statement gets to end after it was cancelled.
+LATE = 0.5
 
 
 @contextmanager
 def timing_out(timeout: float = TIMEOUT) -> Iterator[list[exceptions.QueryTimeoutError]]:
-    """Assert that the block raises QueryTimeoutError within its time and a tenth of a second."""
+    """Assert that the block raises QueryTimeoutError within its time, or not much later."""
     caught: list[exceptions.QueryTimeoutError] = []
     begun = time.monotonic()
     with pytest.raises(exceptions.QueryTimeoutError) as info:
