@@ -27,10 +27,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = os.path.join(directory.name, name.lower())
 
 
-def pytest_collection_finish() -> None:
-    """Thousands of tests are hundreds of thousands of objects, which no garbage collection in a test needs to look at."""
-    gc.collect()
-    gc.freeze()
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Thousands of tests are a million objects, which no garbage collection within a test needs to look at."""
+    if len(session.items) > 1000:
+        # What is frozen can't be found as the owner of anything, which hypothesis looks for when it is imported.
+        import hypothesis  # noqa: F401
+
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -218,7 +218,7 @@ TYPES = [*FAMILIES, *CANONICAL]
 
 @pytest.mark.parametrize("type_name", TYPES)
 def test_round_trip(rig: Rig, type_name: str) -> None:
-    check_type(rig, type_name, 50)
+    check_type(rig, type_name, 25)
 
 
 @pytest.mark.long
