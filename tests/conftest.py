@@ -12,8 +12,8 @@ import pytest
 
 pytest_plugins = ["tests.loops", "tests.distribution", "tests.reporting"]
 
-# With the usual 4,096 rounds of SHA-256 passwords would be half of what most tests compute: each opens connections of its
-# own.
+# With the usual 4,096 rounds of SHA-256 passwords would be half of what most tests compute: each opens connections of
+# its own.
 SETTINGS = {"max_connections": "300", "scram_iterations": "1"}
 
 

@@ -3,8 +3,8 @@
 A coroutine function runs on asyncio, uvloop and trio, unless `@pytest.mark.loops(...)` on it, or `pytestmark` in its
 module, says that fewer are enough:
 
-- `loops(2)`: on trio, and on one of asyncio and uvloop, which share a driver. For tests that are about the order of what
-  is sent and read, not about waiting.
+- `loops(2)`: on trio, and on one of asyncio and uvloop, which share a driver. For tests that are about the order of
+  what is sent and read, not about waiting.
 - `loops(1)`: on one of them. For tests that are about values, errors and what the server keeps.
 - `loops(3)`: on all, for a test in a module that says otherwise.
 

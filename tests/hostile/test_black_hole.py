@@ -14,8 +14,8 @@ from tests.concurrency import async_wait_until
 from tests.hostile.proxy import Proxy
 from tests.shells.observing import Observer
 
-# What a call may take beyond its time: much less than the two seconds that a statement gets to end after it was cancelled,
-# and enough for a machine that has other things to do.
+# What a call may take beyond its time: much less than the two seconds that a statement gets to end after it was
+# cancelled, and enough for a machine that has other things to do.
 LATE = 0.5
 CUT = 0.5
 

@@ -380,7 +380,9 @@ class PolicyMachine(RuleBasedStateMachine):
         assert all(ticket.state in (TicketState.DONE, TicketState.FAILED) for ticket in self.tickets)
 
 
-@pytest.mark.parametrize("examples", [50, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize(
+    "examples", [50, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
 def test_any_sequence_of_calls(examples: int) -> None:
     run_state_machine_as_test(
         PolicyMachine, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None)
