@@ -1,8 +1,8 @@
 """pytest plugin: which tests go together to one of the processes of tools/run_tests.py, and which go first.
 
 A file's tests stay together, since they share fixtures; those of a file that run on one event loop do, since nothing is
-shared between loops. What takes longest is begun first, so that at the end no process works while others have nothing to
-do.
+shared between loops. What takes longest is begun first, so that at the end no process works while the others have
+nothing to do.
 """
 
 from __future__ import annotations
