@@ -7,16 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import settings, stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
 
@@ -384,7 +377,7 @@ class PolicyMachine(RuleBasedStateMachine):
     "examples", [50, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
 def test_any_sequence_of_calls(examples: int) -> None:
-    run_state_machine_as_test(
+    stateful.run_state_machine_as_test(
         PolicyMachine, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None)
     )
 
