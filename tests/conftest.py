@@ -1,18 +1,20 @@
-"""What every test shares: a server, the backends, and an environment that depends on nothing of the user's."""
+"""What every test shares: a server, and an environment that depends on nothing of the user's."""
 
 from __future__ import annotations
 
-import importlib.util
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-pytest_plugins = ["tests.reporting"]
+pytest_plugins = ["tests.loops", "tests.distribution", "tests.reporting"]
 
-SETTINGS = {"max_connections": "300"}
+# With the usual 4,096 rounds of SHA-256 passwords would be half of what most tests compute: each opens connections of
+# its own.
+SETTINGS = {"max_connections": "300", "scram_iterations": "1"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,24 +27,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = os.path.join(directory.name, name.lower())
 
 
-BACKENDS = [
-    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
-    pytest.param(
-        ("asyncio", {"use_uvloop": True}),
-        id="uvloop",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"
-        ),
-    ),
-    pytest.param(("trio", {}), id="trio"),
-]
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Thousands of tests are a million objects, which no garbage collection within a test needs to look at."""
+    if len(session.items) > 1000:
+        # What is frozen can't be found as the owner of anything, which hypothesis looks for when it is imported.
+        import hypothesis  # noqa: F401
 
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Every test that is a coroutine function runs once on each."""
-    backend: tuple[str, dict[str, Any]] = request.param
-    return backend
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +44,10 @@ def dsn() -> Iterator[str]:
     if given:
         yield given
         return
-    from psqlpy import embedded
+    from psqlpy import embedded, sync
 
     with embedded.server(settings=SETTINGS) as started:
+        with sync.ConnectionPool(started) as pool:
+            # The password is as the server was made with it, with the usual number.
+            pool.execute(f"ALTER ROLE CURRENT_USER PASSWORD '{urlsplit(started).password}'")
         yield started

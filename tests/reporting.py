@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.loops import loop_of
+
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
 BACKENDS = ("asyncio", "uvloop", "trio", "sync", "none")
 
 
 def backend_of(item: pytest.Item) -> str:
     """What a test waits with: its anyio backend, its mark, "sync" in the generated mirror, or "none"."""
-    callspec = getattr(item, "callspec", None)
-    parameters = callspec.params if callspec is not None else {}
-    if "anyio_backend" in parameters:
-        name, options = parameters["anyio_backend"]
-        return "uvloop" if options.get("use_uvloop") else str(name)
+    loop = loop_of(item)
+    if loop is not None:
+        return loop
     mark = item.get_closest_marker("backend")
     if mark is not None:
         return str(mark.args[0])

@@ -1,8 +1,8 @@
 """Run pytest in a process of its own and name the test in which that process died, should the C code crash or hang.
 
 Arguments are pytest's. The tests run in several processes, each with a server of its own, since they wait more than
-they compute; PSQLPY_TEST_PROCESSES says in how many, 0 in this one. tests/reporting.py keeps the name of the test that
-is running in $PSQLPY_RUNNING_TEST.
+they compute; PSQLPY_TEST_PROCESSES says in how many, 0 in this one, and tests/distribution.py which go together.
+tests/reporting.py keeps the name of the test that is running in $PSQLPY_RUNNING_TEST.
 
 Many tests are about time, which they have less of in company. So a handful that failed is tried once more, alone; both
 reports are printed, and what fails alone too has failed.
@@ -28,7 +28,7 @@ FEW = 5
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="psqlpy-tests-") as directory:
         processes = os.environ.get("PSQLPY_TEST_PROCESSES", str((os.cpu_count() or 1) + 1))
-        code = run(Path(directory), "-n", processes, "--dist", "loadfile")
+        code = run(Path(directory), "-n", processes, "--dist", "loadscope", "--no-loadscope-reorder")
         failed = Path(directory, "cache", "v", "cache", "lastfailed")
         died = Path(directory, "running-test").exists()
         if (
@@ -46,6 +46,8 @@ def run(directory: Path, *options: str) -> int:
     """Run pytest; what failed is noted in `directory`."""
     running = directory / "running-test"
     environment = {**os.environ, "PSQLPY_RUNNING_TEST": str(running), "PYTHONFAULTHANDLER": "1"}
+    # Without it each process would compile all the tests again, in every run.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     cache = ["-o", f"cache_dir={directory / 'cache'}"]
     command = [sys.executable, "-m", "pytest", *options, *cache, *sys.argv[1:]]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:

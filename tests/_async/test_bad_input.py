@@ -15,6 +15,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import Executor, ensure_answers, ensure_closed, ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 @pytest.fixture(params=["connection", "pool", "transaction", "block"])
 async def executor(request: pytest.FixtureRequest, pool: ConnectionPool) -> AsyncIterator[Executor]:
@@ -189,42 +191,51 @@ async def test_query_that_is_no_str(executor: Executor, prepared: bool) -> None:
 
 
 async def test_more_parameters_than_the_protocol_counts(conn: Connection, prepared: bool) -> None:
-    for count in (65_536, 70_000):
-        said = f"a statement can have 65535 parameters, {count} given"
-        many = f"SELECT 1 WHERE 1 IN ({', '.join(f'${n}::int4' for n in range(1, count + 1))})"
-        for query in ("SELECT $1::int4", many):
-            values = [1] * count
-            await refuse(conn, query, values, prepared, exceptions.ParameterValueError, said)
+    count = 65_536
+    said = f"a statement can have 65535 parameters, {count} given"
+    many = f"SELECT 1 WHERE 1 IN ({', '.join(f'${n}::int4' for n in range(1, count + 1))})"
+    for query in ("SELECT $1::int4", many):
+        await refuse(conn, query, [1] * count, prepared, exceptions.ParameterValueError, said)
     await ensure_usable(conn)
 
 
-async def test_as_many_parameters_as_the_protocol_counts(conn: Connection, prepared: bool) -> None:
+def wide(count: int) -> str:
+    """A statement with so many parameters."""
+    return f"SELECT ARRAY[{', '.join(f'${n}::int4' for n in range(1, count + 1))}] AS a, 'x'::text, 1::float8"
+
+
+@pytest.mark.parametrize("count", [7498, 7499, pytest.param(65_535, marks=pytest.mark.long)])
+async def test_wide_statements(conn: Connection, prepared: bool, count: int) -> None:
     """libpq can't take the description of more than 7,498."""
-    for count in (7498, 7499, 65_535):
-        query = f"SELECT ARRAY[{', '.join(f'${n}::int4' for n in range(1, count + 1))}] AS a, 'x'::text, 1::float8"
-        for values in (list(range(count)), [None] * count):
-            row = await conn.fetch_row(query, values, prepared)
-            assert row.result(as_tuple=True) == (values, "x", 1.0)
-        many = list(range(count - 1))
-        said = (
-            f"takes {count} parameters, {count - 1} given"
-            if count - 1 != 7498
-            else "more than 7498 parameters"
-        )
-        if not prepared or count == 7498:
-            said = f"takes {count} parameters, {count - 1} given"
-        await refuse(conn, query, many, prepared, exceptions.ParameterValueError, said)
-        await refuse(
-            conn, query, [*many, object()], prepared, exceptions.ParameterTypeError, f"parameter .{count} "
-        )
+    query = wide(count)
+    for values in (list(range(count)), [None] * count):
+        row = await conn.fetch_row(query, values, prepared)
+        assert row.result(as_tuple=True) == (values, "x", 1.0)
+    many = list(range(count - 1))
+    said = f"takes {count} parameters, {count - 1} given"
+    if prepared and count == 7499:
+        said = "more than 7498 parameters"
+    await refuse(conn, query, many, prepared, exceptions.ParameterValueError, said)
+    said = f"parameter .{count} "
+    await refuse(conn, query, [*many, object()], prepared, exceptions.ParameterTypeError, said)
+    left = "SELECT count(*) FROM pg_prepared_statements WHERE length(statement) > 10000"
+    assert await conn.fetch_val(left) == 0
+    await ensure_usable(conn)
+
+
+async def test_as_many_parameters_as_the_protocol_counts(conn: Connection) -> None:
+    query, values = wide(65_535), list(range(65_535))
+    row = await conn.fetch_row(query, values)
+    assert row.result(as_tuple=True) == (values, "x", 1.0)
     with pytest.raises(exceptions.ParameterValueError, match="not in execute_many"):
-        await conn.execute_many(query, [list(range(65_535))])
-    # No parameters, only text that looks like them.
+        await conn.execute_many(query, [values])
+    await ensure_usable(conn)
+
+
+async def test_text_that_looks_like_many_parameters(conn: Connection, prepared: bool) -> None:
     text = "$7499 $65536 " * 4000
     assert await conn.fetch_val(f"SELECT length('{text}')", None, prepared) == len(text)
     await ensure_usable(conn)
-    left = "SELECT count(*) FROM pg_prepared_statements WHERE length(statement) > 10000"
-    assert await conn.fetch_val(left) == 0
 
 
 async def test_too_many_parameters_to_describe_in_a_transaction(conn: Connection) -> None:

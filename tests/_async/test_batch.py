@@ -7,6 +7,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 async def test_is_one_transaction(conn: Connection, pool: ConnectionPool, table: str) -> None:
     await conn.execute_batch(f"INSERT INTO {table} VALUES (1); INSERT INTO {table} VALUES (2)")
@@ -49,6 +51,7 @@ async def test_copy(conn: Connection, table: str) -> None:
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_big_results_are_read(conn: Connection) -> None:
     await conn.execute_batch("SELECT repeat('x', 10000) FROM generate_series(1, 1000); SELECT 1")
     await ensure_usable(conn)

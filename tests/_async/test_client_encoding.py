@@ -7,6 +7,8 @@ import pytest
 from psqlpy import Connection, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 REFUSED = (
     "SET client_encoding = 'LATIN1'",
     "set session CLIENT_ENCODING to latin1",

@@ -15,6 +15,8 @@ from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import ensure_usable
 from tests.concurrency import AsyncGroup
 
+pytestmark = pytest.mark.loops(1)
+
 ROWS = [(number, f"name {number}") for number in range(3000)]
 
 EVERY_TYPE = """
@@ -274,6 +276,7 @@ async def test_progress(conn: Connection, table: str) -> None:
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_others_wait_for_it(conn: Connection, table: str) -> None:
     async def count() -> int:
         return await conn.fetch_val(f"SELECT count(*) FROM {table}")  # type: ignore[no-any-return]
@@ -286,6 +289,7 @@ async def test_others_wait_for_it(conn: Connection, table: str) -> None:
     assert await count() == 4 * len(ROWS)
 
 
+@pytest.mark.loops(3)
 async def test_timeout_with_an_endless_source(conn: Connection, pool: ConnectionPool, table: str) -> None:
     def endless() -> Iterator[tuple[int, str]]:
         while True:

@@ -11,6 +11,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, Cursor, QueryResult, exceptions
 from tests._async.usable import ensure_answers, ensure_idle, ensure_usable
 
+pytestmark = pytest.mark.loops(2)
+
 TEN = "SELECT g FROM generate_series(1, 10) AS g"
 
 
@@ -332,6 +334,7 @@ async def test_wrong_arguments(conn: Connection) -> None:
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_a_fetch_that_takes_too_long_closes_the_cursor(conn: Connection) -> None:
     async with conn.transaction() as transaction:
         cursor = transaction.cursor("SELECT g, pg_sleep(g) FROM generate_series(0, 10, 5) AS g")
@@ -347,6 +350,7 @@ async def test_a_fetch_that_takes_too_long_closes_the_cursor(conn: Connection) -
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_a_lost_connection(conn: Connection, observer: ConnectionPool) -> None:
     cursor = conn.cursor(TEN)
     await cursor.start()

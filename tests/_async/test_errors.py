@@ -9,6 +9,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import ensure_closed, ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 CASES: list[tuple[str, str, str, type[exceptions.Error]]] = [
     ("SELECT 1 / 0", "22012", "DivisionByZero", exceptions.DataError),
     ("SELECT 'x'::int4", "22P02", "InvalidTextRepresentation", exceptions.DataError),
@@ -99,6 +101,7 @@ async def test_number_of_rows(conn: Connection, pool: ConnectionPool) -> None:
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_backend_that_ends(pool: ConnectionPool) -> None:
     async with pool.acquire() as conn:
         with pytest.raises(exceptions.ConnectionLostError) as caught:

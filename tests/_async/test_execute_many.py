@@ -9,6 +9,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 async def test_all_rows(conn: Connection, pool: ConnectionPool, table: str) -> None:
     insert = f"INSERT INTO {table} VALUES ($1, $2)"

@@ -9,6 +9,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 async def test_results_in_order(conn: Connection, pool: ConnectionPool, table: str) -> None:
     insert = f"INSERT INTO {table} VALUES ($1, $2) RETURNING id * 2 AS double, name"
@@ -59,6 +61,7 @@ async def test_rows_that_are_no_sequence(conn: Connection) -> None:
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_timeout(conn: Connection, pool: ConnectionPool, table: str) -> None:
     with pytest.raises(exceptions.QueryTimeoutError):
         await conn.fetch_many("SELECT pg_sleep($1)", [[0], [20.0]], timeout=0.2)

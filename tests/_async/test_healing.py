@@ -16,6 +16,8 @@ from psqlpy._protocol.statements import DEFAULT_CAPACITY, LONGEST_TEXT
 from tests._async.usable import Executor, ensure_usable
 from tests.concurrency import AsyncGroup, async_wait_until
 
+pytestmark = pytest.mark.loops(2)
+
 OURS = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'psqlpy%'"
 DROP_PLANS = [
     ("execute", "DISCARD ALL"),

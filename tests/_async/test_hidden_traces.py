@@ -9,6 +9,8 @@ import pytest
 from psqlpy import ConnectionPool
 from tests.concurrency import async_wait_until
 
+pytestmark = pytest.mark.loops(1)
+
 SCHEMA = "hidden_traces"
 CREATE = f"""
 DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;

@@ -9,6 +9,8 @@ import pytest
 from psqlpy import ConnectionPool, Notice, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 SHOUT = """DO $$ BEGIN
 RAISE {level} 'it is {level}' USING HINT = 'a hint', DETAIL = 'a detail', ERRCODE = '01234';
 END $$"""
@@ -76,6 +78,7 @@ async def test_a_handler_that_fails_is_logged(dsn: str, caplog: pytest.LogCaptur
     assert "a mistake" in caplog.text
 
 
+@pytest.mark.loops(3)
 async def test_why_a_connection_was_lost_is_still_known(dsn: str, observer: ConnectionPool) -> None:
     notices: list[Notice] = []
     async with ConnectionPool(dsn, max_db_pool_size=1, on_notice=notices.append) as pool:

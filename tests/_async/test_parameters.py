@@ -11,6 +11,8 @@ import pytest
 from psqlpy import Connection, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 @pytest.mark.parametrize("prepared", [True, False])
 async def test_sequences(conn: Connection, prepared: bool) -> None:

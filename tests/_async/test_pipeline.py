@@ -12,6 +12,8 @@ from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from tests._async.usable import ensure_one_transaction, ensure_usable
 
+pytestmark = pytest.mark.loops(2)
+
 
 @pytest.fixture
 def flights(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
@@ -237,6 +239,7 @@ async def test_malformed_queries(conn: Connection) -> None:
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 @pytest.mark.parametrize("prepared", [True, False])
 async def test_timeout_rolls_back(conn: Connection, pool: ConnectionPool, table: str, prepared: bool) -> None:
     queries = [(f"INSERT INTO {table} VALUES (1)",), ("SELECT pg_sleep(20)",), ("SELECT 1",)]

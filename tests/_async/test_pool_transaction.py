@@ -17,6 +17,8 @@ from psqlpy import (
 from tests._async.usable import ensure_usable
 from tests.concurrency import AsyncEvent, AsyncGroup
 
+pytestmark = pytest.mark.loops(2)
+
 
 class Mistake(Exception):
     """What a block raises in these tests."""
@@ -102,6 +104,7 @@ async def test_block_of_a_closed_pool(pool: ConnectionPool) -> None:
             pytest.fail("entered without a connection")
 
 
+@pytest.mark.loops(3)
 async def test_connection_lost_in_the_block(pool: ConnectionPool, observer: ConnectionPool) -> None:
     with pytest.raises(exceptions.ConnectionLostError):
         async with pool.transaction() as transaction:
@@ -210,6 +213,7 @@ async def test_deadlock_is_run_again(pool: ConnectionPool, table: str) -> None:
     await ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 async def test_no_attempt_begins_after_the_timeout(pool: ConnectionPool) -> None:
     attempts = []
 
@@ -223,6 +227,7 @@ async def test_no_attempt_begins_after_the_timeout(pool: ConnectionPool) -> None
     await ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 async def test_timeout_covers_waiting_for_a_connection(pool: ConnectionPool) -> None:
     async def work(transaction: Transaction) -> None:
         pytest.fail("no connection was free")

@@ -7,6 +7,8 @@ import pytest
 from psqlpy import Column, Connection, PreparedStatement, exceptions
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 async def test_bound_and_new_parameters(conn: Connection) -> None:
     bound = [1, "a"]

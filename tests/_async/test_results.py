@@ -10,6 +10,8 @@ import pytest
 from psqlpy import Connection, ConnectionPool
 from tests._async.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 QUERY = "SELECT n AS id, 'row ' || n AS name FROM generate_series(1, 3) n"
 
 

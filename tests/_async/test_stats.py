@@ -8,6 +8,8 @@ from psqlpy import ConnectionPool, exceptions
 from tests._async.usable import ensure_usable
 from tests.concurrency import AsyncGroup, async_wait_until
 
+pytestmark = pytest.mark.loops(1)
+
 NOTHING_CLOSED = {"lost": 0, "expired": 0, "surplus": 0, "pool closed": 0}
 
 
@@ -27,6 +29,7 @@ async def test_acquired_and_opened(pool: ConnectionPool) -> None:
     assert (stats.acquired, stats.opened, stats.waited, stats.errors) == (5, 2, 0, 0)
 
 
+@pytest.mark.loops(3)
 async def test_waited_and_timed_out(dsn: str) -> None:
     async with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.05) as pool:
         async with pool.acquire():
@@ -50,6 +53,7 @@ async def test_errors_of_connecting(dsn: str) -> None:
             assert pool.stats() == (0, 0, NOTHING_CLOSED, 0, 0, number)
 
 
+@pytest.mark.loops(3)
 async def test_closed_by_reason(dsn: str, observer: ConnectionPool) -> None:
     pool = ConnectionPool(dsn, max_db_pool_size=4)
     async with pool.acquire(), pool.acquire(), pool.acquire(), pool.acquire() as last:

@@ -16,6 +16,8 @@ from psqlpy._protocol.session import Session
 from tests._async.usable import ensure_closed, ensure_one_transaction, ensure_usable
 from tests.concurrency import AsyncGroup, async_wait_until
 
+pytestmark = pytest.mark.loops(2)
+
 
 class Mistake(Exception):
     """What a block raises in these tests."""
@@ -798,6 +800,7 @@ async def test_connection_returned_within_the_block(pool: ConnectionPool, table:
     await ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 async def test_connection_lost_within_the_block(pool: ConnectionPool, table: str) -> None:
     for error in (exceptions.ConnectionClosedError, Mistake):
         async with pool.acquire() as conn:

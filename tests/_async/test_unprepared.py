@@ -16,6 +16,8 @@ from psqlpy._protocol.unprepared import DESCRIPTIONS_KEPT
 from tests._async.usable import ensure_answers, ensure_idle, ensure_usable
 from tests.concurrency import AsyncGroup
 
+pytestmark = pytest.mark.loops(1)
+
 # Of any session: the question itself isn't prepared.
 PREPARED = "SELECT count(*) FROM pg_prepared_statements"
 
@@ -180,6 +182,7 @@ async def test_columns_change(conn: Connection, other: ConnectionPool, table: st
             assert type(found["size"]) is type(row["size"])
 
 
+@pytest.mark.loops(3)
 async def test_columns_change_while_several_wait(conn: Connection, other: ConnectionPool, table: str) -> None:
     select = f"SELECT * FROM {table} WHERE id = $1"
     await conn.execute_many(f"INSERT INTO {table} VALUES ($1, 'a')", [[n] for n in range(10)])
@@ -220,6 +223,7 @@ async def test_parameters_change_in_a_transaction(
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_parameters_change_while_several_wait(
     conn: Connection, other: ConnectionPool, table: str
 ) -> None:
@@ -376,6 +380,7 @@ async def test_statements_that_cannot_run_in_a_transaction(conn: Connection, tab
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_big_results_and_parameters(conn: Connection) -> None:
     body = bytes(range(256)) * 20_000
     for _ in range(2):
@@ -432,6 +437,7 @@ async def test_table_changes_in_between(conn: Connection, pool: ConnectionPool, 
     await ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 async def test_gathered(conn: Connection) -> None:
     async with AsyncGroup(keep_errors=True) as group:
         calls = [

@@ -24,6 +24,8 @@ from psqlpy.types import Types
 from tests._async.usable import ensure_usable
 from tests.concurrency import AsyncGroup
 
+pytestmark = pytest.mark.loops(1)
+
 TYPES = """
 CREATE SCHEMA {0};
 CREATE TYPE {0}.mood AS ENUM ('happy', 'it''s "sad"');
@@ -214,6 +216,7 @@ async def test_nobody_asks_about_built_in_types(
     assert lookups == []
 
 
+@pytest.mark.loops(3)
 async def test_concurrent_first_uses(pool: ConnectionPool, schema: str) -> None:
     async with AsyncGroup() as group:
         calls = [
@@ -312,6 +315,7 @@ async def test_after_a_passing_failure_it_is_asked_again(
     }
 
 
+@pytest.mark.loops(3)
 @PREPARED
 async def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool

@@ -9,6 +9,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 def test_is_one_transaction(conn: Connection, pool: ConnectionPool, table: str) -> None:
     conn.execute_batch(f"INSERT INTO {table} VALUES (1); INSERT INTO {table} VALUES (2)")
@@ -49,6 +51,7 @@ def test_copy(conn: Connection, table: str) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_big_results_are_read(conn: Connection) -> None:
     conn.execute_batch("SELECT repeat('x', 10000) FROM generate_series(1, 1000); SELECT 1")
     ensure_usable(conn)

@@ -9,6 +9,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 REFUSED = (
     "SET client_encoding = 'LATIN1'",
     "set session CLIENT_ENCODING to latin1",

@@ -17,6 +17,8 @@ from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_answers, ensure_closed, ensure_usable
 from tests.concurrency import SyncGroup
 
+pytestmark = pytest.mark.loops(2)
+
 ROWS = [(number, f'"na\tme"\n{number}, é\\') for number in range(2000)]
 
 FORMATS: list[dict[str, Any]] = [
@@ -306,6 +308,7 @@ def test_destination_that_raises(conn: Connection) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_timeout_of_a_copy_out(conn: Connection, pool: ConnectionPool) -> None:
     sleepy = "SELECT n, pg_sleep(CASE n WHEN 2 THEN 60 ELSE 0 END) FROM generate_series(1, 3) n"
     with pytest.raises(exceptions.QueryTimeoutError):
@@ -316,6 +319,7 @@ def test_timeout_of_a_copy_out(conn: Connection, pool: ConnectionPool) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_closed_connection(conn: Connection, pool: ConnectionPool, table: str) -> None:
     pool.execute("SELECT pg_terminate_backend($1)", [conn.backend_pid])
     with pytest.raises(exceptions.ConnectionClosedError):
@@ -327,6 +331,7 @@ def test_closed_connection(conn: Connection, pool: ConnectionPool, table: str) -
         [row for row in conn.copy_out(table)]
 
 
+@pytest.mark.loops(3)
 def test_backend_killed_in_the_middle(conn: Connection, pool: ConnectionPool, table: str) -> None:
     def deadly() -> Generator[tuple[int, str], None]:
         for row in ROWS:

@@ -17,6 +17,8 @@ from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncGroup
 
+pytestmark = pytest.mark.loops(1)
+
 ROWS = [(number, f"name {number}") for number in range(3000)]
 
 EVERY_TYPE = """
@@ -272,6 +274,7 @@ def test_progress(conn: Connection, table: str) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_others_wait_for_it(conn: Connection, table: str) -> None:
     def count() -> int:
         return conn.fetch_val(f"SELECT count(*) FROM {table}")  # type: ignore[no-any-return]
@@ -284,6 +287,7 @@ def test_others_wait_for_it(conn: Connection, table: str) -> None:
     assert count() == 4 * len(ROWS)
 
 
+@pytest.mark.loops(3)
 def test_timeout_with_an_endless_source(conn: Connection, pool: ConnectionPool, table: str) -> None:
     def endless() -> Iterator[tuple[int, str]]:
         while True:

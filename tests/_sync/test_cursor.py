@@ -13,6 +13,8 @@ from psqlpy import QueryResult, exceptions
 from psqlpy.sync import Connection, ConnectionPool, Cursor
 from tests._sync.usable import ensure_answers, ensure_idle, ensure_usable
 
+pytestmark = pytest.mark.loops(2)
+
 TEN = "SELECT g FROM generate_series(1, 10) AS g"
 
 
@@ -332,6 +334,7 @@ def test_wrong_arguments(conn: Connection) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_a_fetch_that_takes_too_long_closes_the_cursor(conn: Connection) -> None:
     with conn.transaction() as transaction:
         cursor = transaction.cursor("SELECT g, pg_sleep(g) FROM generate_series(0, 10, 5) AS g")
@@ -347,6 +350,7 @@ def test_a_fetch_that_takes_too_long_closes_the_cursor(conn: Connection) -> None
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_a_lost_connection(conn: Connection, observer: ConnectionPool) -> None:
     cursor = conn.cursor(TEN)
     cursor.start()

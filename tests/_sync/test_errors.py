@@ -11,6 +11,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_closed, ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 CASES: list[tuple[str, str, str, type[exceptions.Error]]] = [
     ("SELECT 1 / 0", "22012", "DivisionByZero", exceptions.DataError),
     ("SELECT 'x'::int4", "22P02", "InvalidTextRepresentation", exceptions.DataError),
@@ -101,6 +103,7 @@ def test_number_of_rows(conn: Connection, pool: ConnectionPool) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_backend_that_ends(pool: ConnectionPool) -> None:
     with pool.acquire() as conn:
         with pytest.raises(exceptions.ConnectionLostError) as caught:

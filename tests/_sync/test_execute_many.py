@@ -11,6 +11,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 def test_all_rows(conn: Connection, pool: ConnectionPool, table: str) -> None:
     insert = f"INSERT INTO {table} VALUES ($1, $2)"

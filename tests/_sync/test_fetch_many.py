@@ -11,6 +11,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 def test_results_in_order(conn: Connection, pool: ConnectionPool, table: str) -> None:
     insert = f"INSERT INTO {table} VALUES ($1, $2) RETURNING id * 2 AS double, name"
@@ -61,6 +63,7 @@ def test_rows_that_are_no_sequence(conn: Connection) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_timeout(conn: Connection, pool: ConnectionPool, table: str) -> None:
     with pytest.raises(exceptions.QueryTimeoutError):
         conn.fetch_many("SELECT pg_sleep($1)", [[0], [20.0]], timeout=0.2)

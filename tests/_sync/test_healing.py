@@ -18,6 +18,8 @@ from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import Executor, ensure_usable
 from tests.concurrency import SyncGroup, sync_wait_until
 
+pytestmark = pytest.mark.loops(2)
+
 OURS = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'psqlpy%'"
 DROP_PLANS = [
     ("execute", "DISCARD ALL"),

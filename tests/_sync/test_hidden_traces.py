@@ -10,6 +10,8 @@ import pytest
 from psqlpy.sync import ConnectionPool
 from tests.concurrency import sync_wait_until
 
+pytestmark = pytest.mark.loops(1)
+
 SCHEMA = "hidden_traces"
 CREATE = f"""
 DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;

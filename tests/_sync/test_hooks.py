@@ -14,6 +14,8 @@ from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 from tests.concurrency import sync_fail_after, sync_sleep, sync_wait_until
 
+pytestmark = pytest.mark.loops(2)
+
 # setup and reset
 
 
@@ -108,6 +110,7 @@ def test_a_hook_may_not_leave_a_transaction_open(
             assert "left a transaction open" in caplog.text
 
 
+@pytest.mark.loops(3)
 @pytest.mark.parametrize("hook", ["setup", "reset"])
 def test_a_hook_ends_with_its_callers_timeout(dsn: str, hook: str) -> None:
     def sleep(connection: Connection) -> None:
@@ -163,6 +166,7 @@ def test_a_query_logger(dsn: str) -> None:
     assert 0.09 < events[-1].duration < 5 and "secret" not in repr(events)
 
 
+@pytest.mark.loops(3)
 def test_a_query_logger_that_sees_values(dsn: str) -> None:
     events: list[QueryEvent] = []
     pool = ConnectionPool(dsn, max_db_pool_size=1, on_query=events.append, log_parameters=True)

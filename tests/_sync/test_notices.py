@@ -11,6 +11,8 @@ from psqlpy import Notice, exceptions
 from psqlpy.sync import ConnectionPool
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 SHOUT = """DO $$ BEGIN
 RAISE {level} 'it is {level}' USING HINT = 'a hint', DETAIL = 'a detail', ERRCODE = '01234';
 END $$"""
@@ -78,6 +80,7 @@ def test_a_handler_that_fails_is_logged(dsn: str, caplog: pytest.LogCaptureFixtu
     assert "a mistake" in caplog.text
 
 
+@pytest.mark.loops(3)
 def test_why_a_connection_was_lost_is_still_known(dsn: str, observer: ConnectionPool) -> None:
     notices: list[Notice] = []
     with ConnectionPool(dsn, max_db_pool_size=1, on_notice=notices.append) as pool:

@@ -13,6 +13,8 @@ from psqlpy import exceptions
 from psqlpy.sync import Connection
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 @pytest.mark.parametrize("prepared", [True, False])
 def test_sequences(conn: Connection, prepared: bool) -> None:

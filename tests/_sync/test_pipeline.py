@@ -14,6 +14,8 @@ from psqlpy._protocol.session import Session
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_one_transaction, ensure_usable
 
+pytestmark = pytest.mark.loops(2)
+
 
 @pytest.fixture
 def flights(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
@@ -239,6 +241,7 @@ def test_malformed_queries(conn: Connection) -> None:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 @pytest.mark.parametrize("prepared", [True, False])
 def test_timeout_rolls_back(conn: Connection, pool: ConnectionPool, table: str, prepared: bool) -> None:
     queries = [(f"INSERT INTO {table} VALUES (1)",), ("SELECT pg_sleep(20)",), ("SELECT 1",)]

@@ -12,6 +12,8 @@ from psqlpy.sync import ConnectionPool, Transaction
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncEvent, SyncGroup
 
+pytestmark = pytest.mark.loops(2)
+
 
 class Mistake(Exception):
     """What a block raises in these tests."""
@@ -97,6 +99,7 @@ def test_block_of_a_closed_pool(pool: ConnectionPool) -> None:
             pytest.fail("entered without a connection")
 
 
+@pytest.mark.loops(3)
 def test_connection_lost_in_the_block(pool: ConnectionPool, observer: ConnectionPool) -> None:
     with pytest.raises(exceptions.ConnectionLostError):
         with pool.transaction() as transaction:
@@ -205,6 +208,7 @@ def test_deadlock_is_run_again(pool: ConnectionPool, table: str) -> None:
     ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 def test_no_attempt_begins_after_the_timeout(pool: ConnectionPool) -> None:
     attempts = []
 
@@ -218,6 +222,7 @@ def test_no_attempt_begins_after_the_timeout(pool: ConnectionPool) -> None:
     ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 def test_timeout_covers_waiting_for_a_connection(pool: ConnectionPool) -> None:
     def work(transaction: Transaction) -> None:
         pytest.fail("no connection was free")

@@ -9,6 +9,8 @@ from psqlpy import Column, exceptions
 from psqlpy.sync import Connection, PreparedStatement
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 
 def test_bound_and_new_parameters(conn: Connection) -> None:
     bound = [1, "a"]

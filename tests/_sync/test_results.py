@@ -11,6 +11,8 @@ import pytest
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 
+pytestmark = pytest.mark.loops(1)
+
 QUERY = "SELECT n AS id, 'row ' || n AS name FROM generate_series(1, 3) n"
 
 

@@ -10,6 +10,8 @@ from psqlpy.sync import ConnectionPool
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncGroup, sync_wait_until
 
+pytestmark = pytest.mark.loops(1)
+
 NOTHING_CLOSED = {"lost": 0, "expired": 0, "surplus": 0, "pool closed": 0}
 
 
@@ -29,6 +31,7 @@ def test_acquired_and_opened(pool: ConnectionPool) -> None:
     assert (stats.acquired, stats.opened, stats.waited, stats.errors) == (5, 2, 0, 0)
 
 
+@pytest.mark.loops(3)
 def test_waited_and_timed_out(dsn: str) -> None:
     with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.05) as pool:
         with pool.acquire():
@@ -52,6 +55,7 @@ def test_errors_of_connecting(dsn: str) -> None:
             assert pool.stats() == (0, 0, NOTHING_CLOSED, 0, 0, number)
 
 
+@pytest.mark.loops(3)
 def test_closed_by_reason(dsn: str, observer: ConnectionPool) -> None:
     pool = ConnectionPool(dsn, max_db_pool_size=4)
     with pool.acquire(), pool.acquire(), pool.acquire(), pool.acquire() as last:

@@ -18,6 +18,8 @@ from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_closed, ensure_one_transaction, ensure_usable
 from tests.concurrency import SyncGroup, sync_wait_until
 
+pytestmark = pytest.mark.loops(2)
+
 
 class Mistake(Exception):
     """What a block raises in these tests."""
@@ -792,6 +794,7 @@ def test_connection_returned_within_the_block(pool: ConnectionPool, table: str) 
     ensure_usable(pool)
 
 
+@pytest.mark.loops(3)
 def test_connection_lost_within_the_block(pool: ConnectionPool, table: str) -> None:
     for error in (exceptions.ConnectionClosedError, Mistake):
         with pool.acquire() as conn:

@@ -18,6 +18,8 @@ from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_answers, ensure_idle, ensure_usable
 from tests.concurrency import SyncGroup
 
+pytestmark = pytest.mark.loops(1)
+
 # Of any session: the question itself isn't prepared.
 PREPARED = "SELECT count(*) FROM pg_prepared_statements"
 
@@ -182,6 +184,7 @@ def test_columns_change(conn: Connection, other: ConnectionPool, table: str) -> 
             assert type(found["size"]) is type(row["size"])
 
 
+@pytest.mark.loops(3)
 def test_columns_change_while_several_wait(conn: Connection, other: ConnectionPool, table: str) -> None:
     select = f"SELECT * FROM {table} WHERE id = $1"
     conn.execute_many(f"INSERT INTO {table} VALUES ($1, 'a')", [[n] for n in range(10)])
@@ -220,6 +223,7 @@ def test_parameters_change_in_a_transaction(conn: Connection, other: ConnectionP
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_parameters_change_while_several_wait(conn: Connection, other: ConnectionPool, table: str) -> None:
     select = f"SELECT name FROM {table} WHERE id = $1"
     insert = f"INSERT INTO {table} VALUES ($1, 'a')"
@@ -372,6 +376,7 @@ def test_statements_that_cannot_run_in_a_transaction(conn: Connection, table: st
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_big_results_and_parameters(conn: Connection) -> None:
     body = bytes(range(256)) * 20_000
     for _ in range(2):
@@ -428,6 +433,7 @@ def test_table_changes_in_between(conn: Connection, pool: ConnectionPool, table:
     ensure_usable(conn)
 
 
+@pytest.mark.loops(3)
 def test_gathered(conn: Connection) -> None:
     with SyncGroup(keep_errors=True) as group:
         calls = [

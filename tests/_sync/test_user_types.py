@@ -26,6 +26,8 @@ from psqlpy.types import Types
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncGroup
 
+pytestmark = pytest.mark.loops(1)
+
 TYPES = """
 CREATE SCHEMA {0};
 CREATE TYPE {0}.mood AS ENUM ('happy', 'it''s "sad"');
@@ -212,6 +214,7 @@ def test_nobody_asks_about_built_in_types(conn: Connection, lookups: list[Reques
     assert lookups == []
 
 
+@pytest.mark.loops(3)
 def test_concurrent_first_uses(pool: ConnectionPool, schema: str) -> None:
     with SyncGroup() as group:
         calls = [
@@ -310,6 +313,7 @@ def test_after_a_passing_failure_it_is_asked_again(
     }
 
 
+@pytest.mark.loops(3)
 @PREPARED
 def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool

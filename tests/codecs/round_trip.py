@@ -1,4 +1,4 @@
-"""Values that hypothesis makes, sent to the server and fetched again: 50 of them and, as a long test, 2,000."""
+"""Values that hypothesis makes, sent to the server and fetched again: 25 of them and, as a long test, 2,000."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.codecs.rig import Rig
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 AMOUNTS = [
-    pytest.param(50, id="50"),
+    pytest.param(25, id="25"),
     pytest.param(2000, id="2000", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
 ]
 

@@ -14,7 +14,10 @@ from tests.concurrency import async_wait_until
 from tests.hostile.proxy import Proxy
 from tests.shells.observing import Observer
 
-LATE = 0.1
+# What a call may take beyond its time: much less than the two seconds that a statement gets to end after it was
+# cancelled, and enough for a machine that has other things to do.
+LATE = 0.5
+CUT = 0.5
 
 
 @contextmanager
@@ -28,13 +31,13 @@ def taking(at_least: float, at_most: float) -> Iterator[None]:
 
 async def _cut_by_the_event_loop(call: Callable[..., Awaitable[object]]) -> None:
     """asyncio's and trio's own timeouts, which cancel."""
-    with pytest.raises(TimeoutError), anyio.fail_after(1):
+    with pytest.raises(TimeoutError), anyio.fail_after(CUT):
         await call()
 
 
 async def _cut_by_timeout(call: Callable[..., Awaitable[object]]) -> None:
     with pytest.raises(exceptions.QueryTimeoutError):
-        await call(timeout=1)
+        await call(timeout=CUT)
 
 
 each_cut = pytest.mark.parametrize("cut", [_cut_by_the_event_loop, _cut_by_timeout])
@@ -46,8 +49,8 @@ Cut = Callable[[Callable[..., Awaitable[object]]], Awaitable[None]]
 async def test_pools_call(pool: ConnectionPool, proxy: Proxy, cut: Cut) -> None:
     await pool.execute("SELECT 1")
     proxy.black_hole()
-    for _ in range(3):
-        with taking(1, 1 + LATE):
+    for _ in range(2):
+        with taking(CUT, CUT + LATE):
             await cut(lambda **options: pool.execute("SELECT 1", **options))
     proxy.restore()
     with taking(0, 1):
@@ -78,7 +81,7 @@ async def test_call_on_a_connection(
         raise raised[0]
 
     raised: list[Exception] = []
-    with taking(1, 1 + 2 * LATE):
+    with taking(CUT, CUT + LATE):
         async with pool.acquire() as connection:
             pid = connection.backend_pid
             await cut(call)
@@ -104,7 +107,7 @@ async def test_transaction(pool: ConnectionPool, proxy: Proxy, cut: Cut) -> None
             proxy.black_hole()
             await transaction.execute("SELECT 2", timeout=timeout)
 
-    with taking(1, 1 + 2 * LATE):
+    with taking(CUT, CUT + LATE):
         await cut(use)
     proxy.restore()
     assert await pool.fetch_val("SELECT 1") == 1
@@ -182,7 +185,7 @@ async def test_many_calls_at_once(proxied_dsn: str, proxy: Proxy) -> None:
         proxy.black_hole()
 
         async def call() -> None:
-            with taking(0.5, 0.5 + 2 * LATE), pytest.raises(exceptions.QueryTimeoutError):
+            with taking(0.5, 0.5 + LATE), pytest.raises(exceptions.QueryTimeoutError):
                 await pool.execute("SELECT pg_sleep(0.01)", timeout=0.5)
 
         for _ in range(2):
@@ -220,9 +223,9 @@ async def test_closing_the_pool(pool: ConnectionPool, proxy: Proxy, used: bool) 
 def test_threads(sync_pool: sync.ConnectionPool, proxy: Proxy) -> None:
     sync_pool.execute("SELECT 1")
     proxy.black_hole()
-    for _ in range(3):
-        with taking(1, 1 + LATE), pytest.raises(exceptions.QueryTimeoutError):
-            sync_pool.execute("SELECT 1", timeout=1)
+    for _ in range(2):
+        with taking(CUT, CUT + LATE), pytest.raises(exceptions.QueryTimeoutError):
+            sync_pool.execute("SELECT 1", timeout=CUT)
     proxy.restore()
     with taking(0, 1):
         assert sync_pool.fetch_val("SELECT 1") == 1
@@ -248,7 +251,7 @@ def test_threads_on_a_connection(sync_pool: sync.ConnectionPool, proxy: Proxy, o
 def test_threads_in_a_transaction(sync_pool: sync.ConnectionPool, proxy: Proxy) -> None:
     with (
         # With the first statement, which is prepared on the way, and the block's end.
-        taking(0.3, 0.3 + LATE + 0.05),
+        taking(0.3, 0.3 + LATE),
         pytest.raises(exceptions.QueryTimeoutError),
         sync_pool.acquire() as connection,
         connection.transaction() as transaction,

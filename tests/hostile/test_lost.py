@@ -181,7 +181,7 @@ async def test_ten_dead_idle_connections(
             proxy.reset_all()
         begun = time.monotonic()
         assert await pool.fetch_val("SELECT 1") == 1
-        assert time.monotonic() - begun < 0.1
+        assert time.monotonic() - begun < 1
         for _ in range(10):
             assert await pool.fetch_val("SELECT 1") == 1
         async with anyio.create_task_group() as group:

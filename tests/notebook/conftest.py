@@ -1,4 +1,4 @@
-"""A kernel for the tests of one module, one for a test alone, and a look at the server from outside."""
+"""A kernel for the tests of one module, another that they may restart, and a look at the server from outside."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def kernel(dsn: str, kernelspec: None) -> Iterator[Kernel]:
         yield kernel
 
 
-@pytest.fixture
-def fresh_kernel(dsn: str, kernelspec: None) -> Iterator[Kernel]:
+@pytest.fixture(scope="module")
+def other_kernel(dsn: str, kernelspec: None) -> Iterator[Kernel]:
     with running_kernel(dsn) as kernel:
         yield kernel
 

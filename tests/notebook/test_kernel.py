@@ -225,15 +225,15 @@ def test_running_the_pools_cell_again_closes_the_old_pool(
 
 
 @pytest.mark.parametrize("hard", [False, True], ids=["graceful", "hard"])
-def test_a_restart_leaves_nothing(fresh_kernel: Kernel, watch: Watch, hard: bool) -> None:
-    kernel = fresh_kernel
+def test_a_restart_leaves_nothing(other_kernel: Kernel, watch: Watch, hard: bool) -> None:
+    kernel = other_kernel
     kernel.run("pool = ConnectionPool(**options); plain = sync.ConnectionPool(**options)")
     kernel.run("kept = await pool.connection()\nawait pool.execute('SELECT 1'); plain.execute('SELECT 1')")
     kernel.run("server = embedded.start(); local = ConnectionPool(server.dsn)")
     pid, directory = ast.literal_eval(
         kernel.value("(await local.fetch_val('SELECT 1')) and (server.pid, server.directory)")
     )
-    assert len(watch.backends(kernel.app)) == 3
+    wait_for(lambda: len(watch.backends(kernel.app)) == 3, 10, "the pool before is closed")
     assert os.path.isdir(directory)
     began = time.monotonic()
     kernel.restart(hard=hard)
@@ -246,9 +246,9 @@ def test_a_restart_leaves_nothing(fresh_kernel: Kernel, watch: Watch, hard: bool
 @pytest.mark.parametrize("hard", [False, True], ids=["graceful", "hard"])
 @pytest.mark.parametrize("call", ["await pool", "plain"])
 def test_a_restart_ends_a_running_statement(
-    fresh_kernel: Kernel, watch: Watch, call: str, hard: bool
+    other_kernel: Kernel, watch: Watch, call: str, hard: bool
 ) -> None:
-    kernel = fresh_kernel
+    kernel = other_kernel
     kernel.run("pool = ConnectionPool(**options); plain = sync.ConnectionPool(**options)")
     # A connection that was reset is watched too.
     kernel.run(f"{call}.execute('CREATE TEMP TABLE left_behind ()')")
@@ -259,8 +259,8 @@ def test_a_restart_ends_a_running_statement(
     wait_for(lambda: not watch.backends(kernel.app), 5 + began - time.monotonic(), "no backend")
 
 
-def test_autoawait_trio(fresh_kernel: Kernel, watch: Watch) -> None:
-    kernel = fresh_kernel
+def test_autoawait_trio(other_kernel: Kernel, watch: Watch) -> None:
+    kernel = other_kernel
     kernel.run("pool = ConnectionPool(**options, max_db_pool_size=2)")
     assert kernel.value("await pool.fetch_val('SELECT 1')") == "1"
     kernel.run("%autoawait trio")

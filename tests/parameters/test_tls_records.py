@@ -122,10 +122,15 @@ def test_what_openssl_holds_is_known(tls_relay: Relay, server: Server, certifica
         pgconn = connection.link.session.pgconn
         assert lib.psq_tls_pending(pgconn.pointer) == 0
         assert pgconn.end_pipeline()
-        # The relay cuts the answer into other records where the server made a pause in it: mostly it makes none.
-        attempts = [held_by_openssl(pgconn) for _ in range(20)]
-        assert any(5_000 < size < 16_384 for held in attempts for size in held), attempts
-        assert all(held[-1] == 0 for held in attempts)
+        # The relay cuts the answer into other records where the server made a pause in it, which it does more often
+        # where others want to run too.
+        for _ in range(1000):
+            held = held_by_openssl(pgconn)
+            assert held[-1] == 0
+            if any(5_000 < size < 16_384 for size in held):
+                break
+        else:
+            pytest.fail("OpenSSL never held anything")
         connection.link.close()
         connection.close()
 

@@ -25,20 +25,26 @@ def idle_process() -> Iterator[None]:
     gc.enable()
 
 
-async def test_who_waits_finds_them(pool: ConnectionPool) -> None:
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits looks sooner than usual."""
+    monkeypatch.setattr(lending, "_FIRST_PAUSE", 0.1)
+
+
+async def test_who_waits_finds_them(pool: ConnectionPool, soon: None) -> None:
     pool.resize(1)
     cycle: list[Any] = [await pool.connection()]
     cycle.append(cycle)
     del cycle
-    assert await pool.fetch_val("SELECT 1", timeout=5) == 1
+    assert await pool.fetch_val("SELECT 1", timeout=20) == 1
 
 
-async def test_who_waits_already_finds_them(pool: ConnectionPool) -> None:
+async def test_who_waits_already_finds_them(pool: ConnectionPool, soon: None) -> None:
     pool.resize(1)
     cycle: list[Any] = [await pool.connection()]
     cycle.append(cycle)
     async with anyio.create_task_group() as group:
-        group.start_soon(partial(pool.execute, "SELECT 1", timeout=5))
+        group.start_soon(partial(pool.execute, "SELECT 1", timeout=20))
         await async_wait_until(lambda: pool.status().waiting == 1, 5)
         del cycle
 
@@ -49,9 +55,10 @@ def test_a_thread_that_waits_finds_them(sync_pool: sync.ConnectionPool) -> None:
     cycle: list[Any] = [sync_pool.connection()]
     cycle.append(cycle)
     del cycle
-    assert sync_pool.fetch_val("SELECT 1", timeout=5) == 1
+    assert sync_pool.fetch_val("SELECT 1", timeout=20) == 1
 
 
+@pytest.mark.loops(1)
 async def test_nobody_looks_while_connections_change_hands(
     pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,9 +25,12 @@ from tests.shells.traces import (
     some_traces,
 )
 
+pytestmark = pytest.mark.loops(2)
+
 # Traces that another session sees
 
 
+@pytest.mark.loops(1)
 @METHODS
 @each_trace
 async def test_a_trace_is_gone(
@@ -110,6 +113,7 @@ async def test_a_trace_of_a_statement_on_the_pool_is_gone(
 # Traces that only the session itself sees
 
 
+@pytest.mark.loops(1)
 @METHODS
 @each_invisible
 async def test_an_invisible_trace_is_gone(

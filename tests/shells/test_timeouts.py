@@ -16,12 +16,13 @@ from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
 
 TIMEOUT = 0.2
-LATE = 0.1
+# Much less than the two seconds that a statement gets to end after it was cancelled.
+LATE = 0.5
 
 
 @contextmanager
 def timing_out(timeout: float = TIMEOUT) -> Iterator[list[exceptions.QueryTimeoutError]]:
-    """Assert that the block raises QueryTimeoutError within its time and a tenth of a second."""
+    """Assert that the block raises QueryTimeoutError within its time, or not much later."""
     caught: list[exceptions.QueryTimeoutError] = []
     begun = time.monotonic()
     with pytest.raises(exceptions.QueryTimeoutError) as info:
@@ -100,7 +101,7 @@ async def test_connections_methods(dsn: str, observer: Observer, method: Method,
             await method(conn, None if by_default else TIMEOUT)
         begun = time.monotonic()
         assert await conn.fetch_val("SELECT pg_backend_pid()", timeout=5) == pid
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 1.5
         assert not is_active(observer, pid)
 
 
@@ -138,7 +139,7 @@ async def test_before_its_turn_in_a_transaction(pool: ConnectionPool) -> None:
     for text in ("execute", "batch"):
         async with pool.acquire() as conn:
             async with anyio.create_task_group() as group:
-                group.start_soon(conn.execute_batch, "SELECT pg_sleep(0.3)")
+                group.start_soon(conn.execute_batch, "SELECT pg_sleep(0.5)")
                 await anyio.sleep(0.05)
                 transaction = conn.transaction()
                 await transaction.__aenter__()
@@ -164,7 +165,7 @@ async def test_begin_commit_rollback_and_savepoints(pool: ConnectionPool) -> Non
             if action != "begin":
                 await transaction.begin()
             async with anyio.create_task_group() as group:
-                group.start_soon(conn.execute, "SELECT pg_sleep(0.4)")
+                group.start_soon(conn.execute, "SELECT pg_sleep(0.5)")
                 await anyio.sleep(0.05)
                 with timing_out():
                     await getattr(transaction, action)(*arguments, timeout=TIMEOUT)
@@ -180,7 +181,7 @@ async def test_the_error(pool: ConnectionPool) -> None:
             await conn.execute("SELECT pg_sleep($1)", [60], timeout=TIMEOUT)
     error = caught[0]
     assert {TimeoutError, exceptions.OperationalError} < set(type(error).__mro__)
-    assert re.match(r"timeout: waited 0\.(19|2)", str(error)) and "the server's answer" in str(error)
+    assert re.match(r"timeout: waited 0\.(19|[2-6])", str(error)) and "the server's answer" in str(error)
     assert "asked to cancel" in str(error)
     assert error.may_have_committed and not error.safe_to_retry
 
@@ -189,7 +190,7 @@ async def test_the_error_before_anything_was_executed(pool: ConnectionPool) -> N
     import anyio
 
     async with pool.acquire() as conn, anyio.create_task_group() as group:
-        group.start_soon(conn.execute_batch, "SELECT pg_sleep(0.4)")
+        group.start_soon(conn.execute_batch, "SELECT pg_sleep(0.5)")
         await anyio.sleep(0.05)
         with timing_out() as caught:
             await conn.execute("SELECT 1", timeout=TIMEOUT)
@@ -278,7 +279,7 @@ def test_threads_connections_methods(
         begun = time.monotonic()
         if not conn.is_closed():
             assert conn.fetch_val("SELECT pg_backend_pid()") == pid
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 1.5
 
 
 @pytest.mark.backend("sync")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import settings, stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -373,8 +373,13 @@ class PolicyMachine(RuleBasedStateMachine):
         assert all(ticket.state in (TicketState.DONE, TicketState.FAILED) for ticket in self.tickets)
 
 
-PolicyMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
-test_any_sequence_of_calls = PolicyMachine.TestCase
+@pytest.mark.parametrize(
+    "examples", [50, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
+def test_any_sequence_of_calls(examples: int) -> None:
+    stateful.run_state_machine_as_test(
+        PolicyMachine, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None)
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
