@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 SOURCES = "psqlpy/_ffi"
 MODULE = "psqlpy._ffi._libpq"
-HELPERS = ("capabilities", "send", "pump", "stream", "cell", "container", "decode", "fields", "copy")
+HELPERS = ("capabilities", "send", "pump", "stream", "cell", "container", "decode", "fields", "copy", "records")
 
 CALLBACKS = """
 extern "Python" void psq_on_notice(void *handle, const PGresult *notice);

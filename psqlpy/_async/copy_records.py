@@ -10,6 +10,7 @@ from psqlpy._codecs.copy_binary import NoBinary
 from psqlpy._codecs.copy_records import RecordPlan
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import AsyncItems
+from psqlpy._pq.records import RecordBuffer
 from psqlpy._protocol.classify import classify
 from psqlpy._protocol.copy_text import check_columns
 from psqlpy._protocol.type_lookup import TypeLookup
@@ -51,7 +52,8 @@ class RecordSource(Source):
         self._next = first
         self._number = 1
         self._portion = 64
-        self._begun = self._ended = False
+        self._ended = False
+        self._buffer = RecordBuffer()
 
     def skip(self) -> None:
         """Send nothing: the statement will be refused."""
@@ -59,37 +61,38 @@ class RecordSource(Source):
 
     def prepare(self) -> None:
         """Encode the first record, which may show that it can't be sent in binary. Raises NoBinary."""
-        self.plan.encode(self._next, 1)
+        self.plan.encode(self._next, 1, self._buffer)
+        self._buffer.clear()
 
     async def take(self, deadline: float | None) -> Part | None:
+        buffer = self._buffer
+        buffer.clear()
         if self._ended:
             return None
-        blobs = [] if self._begun else [self.plan.head]
-        self._begun = True
-        first, size = self._number, 0
+        if self._number == 1:
+            buffer.append(self.plan.head)
+        first = self._number
         until = monotonic() + _SLICE
-        while size < _PART:
+        while len(buffer) < _PART:
             began = monotonic()
             records, self._next = self._next or await self._items.take(self._portion, until, deadline), []
             if not records:
                 self._ended = True
-                blobs.append(self.plan.tail)
+                buffer.append(self.plan.tail)
                 break
-            blob = self._encode(records)
+            self._encode(records)
             self._number += len(records)
-            blobs.append(blob)
-            size += len(blob)
             now = monotonic()
             if now >= until:
                 break
             # So many that half the time is enough for them.
             quick = (now - began) * 2 < _SLICE / 2
             self._portion = min(_MAX_PORTION, self._portion * 2) if quick else max(1, self._portion // 2)
-        return b"".join(blobs), self._number - first
+        return buffer.data(), self._number - first
 
-    def _encode(self, records: list[Any]) -> bytes:
+    def _encode(self, records: list[Any]) -> None:
         try:
-            return self.plan.encode(records, self._number)
+            self.plan.encode(records, self._number, self._buffer)
         except NoBinary as error:
             raise exceptions.ParameterValueError(
                 f"records from {self._number} on: psqlpy can't write this str as {error} in binary; "

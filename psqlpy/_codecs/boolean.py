@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped, pack
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -30,5 +31,13 @@ def _dump(value: Any) -> Dumped:
 
 def register(registry: Registry) -> None:
     registry.add(
-        Codec(oids.BOOL, "bool", kind=Kind.BOOL, from_text=_FROM_TEXT.__getitem__, dump=_dump, fast=_pack)
+        Codec(
+            oids.BOOL,
+            "bool",
+            kind=Kind.BOOL,
+            from_text=_FROM_TEXT.__getitem__,
+            dump=_dump,
+            fast=_pack,
+            column=Column.BOOL,
+        )
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -35,4 +36,6 @@ def _dump(value: Any) -> Dumped:
 
 
 def register(registry: Registry) -> None:
-    registry.add(Codec(oids.BYTEA, "bytea", kind=Kind.BYTES, from_text=_from_text, dump=_dump))
+    registry.add(
+        Codec(oids.BYTEA, "bytea", kind=Kind.BYTES, from_text=_from_text, dump=_dump, column=Column.BYTES)
+    )

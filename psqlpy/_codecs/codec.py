@@ -45,11 +45,13 @@ class Codec:
     bound_kind: of an array of ranges.
     dated: in text it can't be read without the session's DateStyle.
     self_described: in binary its values name the types that they are made of, see self_described.py.
+    column: how C writes a column of records for COPY, see records.h; None if only `dump` knows.
     to_text: makes text of what `dump` made in binary; for types that as_text.py doesn't know.
     """
 
     __slots__ = (
         "bound_kind",
+        "column",
         "convert",
         "convert_column",
         "dated",
@@ -94,6 +96,7 @@ class Codec:
         dated: bool = False,
         to_text: Callable[[bytes], str] | None = None,
         self_described: bool = False,
+        column: int | None = None,
     ) -> None:
         self.oid = oid
         self.name = name
@@ -115,6 +118,7 @@ class Codec:
         self.dated = dated
         self.to_text = to_text
         self.self_described = self_described
+        self.column = column
 
     def renamed(self, oid: int, name: str) -> Codec:
         """The same for another type."""

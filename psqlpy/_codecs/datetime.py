@@ -23,6 +23,7 @@ from psqlpy._codecs.beyond import (
 )
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, packer, text_bytes
 from psqlpy._codecs.literal import offset_literal
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -230,6 +231,8 @@ def _dump_timetz(value: Any) -> Dumped:
 
 # Codecs
 
+_COLUMNS = {Kind.DATE: Column.DATE, Kind.TIME: Column.TIME, Kind.TIMESTAMP: Column.TIMESTAMP}
+
 
 def _codec(
     oid: int,
@@ -267,6 +270,7 @@ def _codec(
         dumps_str=takes_text,
         fast=lambda value: pack(number(value)),
         dated=kind != Kind.TIME,
+        column=_COLUMNS[kind],
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped, item_packer, packer
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def _float4_from_text(text: str) -> float:
 
 
 def register(registry: Registry) -> None:
-    for oid, name, kind, letter, from_text, fast in (
-        (oids.FLOAT4, "float4", Kind.FLOAT4, "f", _float4_from_text, _float4_fast),
-        (oids.FLOAT8, "float8", Kind.FLOAT8, "d", float, _float8_fast),
+    for oid, name, kind, column, letter, from_text, fast in (
+        (oids.FLOAT4, "float4", Kind.FLOAT4, Column.FLOAT4, "f", _float4_from_text, _float4_fast),
+        (oids.FLOAT8, "float8", Kind.FLOAT8, Column.FLOAT8, "d", float, _float8_fast),
     ):
         registry.add(
             Codec(
@@ -80,5 +81,6 @@ def register(registry: Registry) -> None:
                 dump=_dumper(letter),
                 fast=fast(packer(letter)),
                 pack_item=fast(item_packer(letter)),
+                column=column,
             )
         )

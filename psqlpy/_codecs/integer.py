@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, item_packer, packer
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
 
-# oid, kind, struct's letter, lowest, highest
+# oid, kind, column, struct's letter, lowest, highest
 _TYPES = (
-    (oids.INT2, Kind.INT2, "h", -(2**15), 2**15 - 1),
-    (oids.INT4, Kind.INT4, "i", -(2**31), 2**31 - 1),
-    (oids.INT8, Kind.INT8, "q", -(2**63), 2**63 - 1),
-    (oids.OID, Kind.UINT4, "I", 0, 2**32 - 1),
-    (oids.XID, Kind.UINT4, "I", 0, 2**32 - 1),
-    (oids.CID, Kind.UINT4, "I", 0, 2**32 - 1),
+    (oids.INT2, Kind.INT2, Column.INT2, "h", -(2**15), 2**15 - 1),
+    (oids.INT4, Kind.INT4, Column.INT4, "i", -(2**31), 2**31 - 1),
+    (oids.INT8, Kind.INT8, Column.INT8, "q", -(2**63), 2**63 - 1),
+    (oids.OID, Kind.UINT4, Column.UINT4, "I", 0, 2**32 - 1),
+    (oids.XID, Kind.UINT4, Column.UINT4, "I", 0, 2**32 - 1),
+    (oids.CID, Kind.UINT4, Column.UINT4, "I", 0, 2**32 - 1),
 )
 
 
@@ -48,7 +49,7 @@ def _dump_xid8(value: Any) -> Dumped:
 
 
 def register(registry: Registry) -> None:
-    for oid, kind, letter, low, high in _TYPES:
+    for oid, kind, column, letter, low, high in _TYPES:
         dump = dumper(letter, low, high)
         registry.add(
             Codec(
@@ -59,6 +60,7 @@ def register(registry: Registry) -> None:
                 dump=dump,
                 fast=packer(letter),
                 pack_item=item_packer(letter),
+                column=column,
             )
         )
     registry.add(Codec(oids.XID8, "xid8", kind=Kind.UINT8, from_text=int, dump=_dump_xid8))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import TEXT, Codec, Dumped, text_bytes
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def _dump_path(value: Any) -> Dumped:
 
 def register(registry: Registry, loads: Loads | None = None, dumps: Dumps | None = None) -> None:
     convert, dump = loads or json_loads, _dumper(dumps)
-    for oid, name, kind in ((oids.JSON, "json", Kind.TEXT), (oids.JSONB, "jsonb", Kind.JSONB)):
-        registry.add(Codec(oid, name, kind=kind, convert=convert, from_text=convert, dump=dump))
+    for oid, name, kind, column in (
+        (oids.JSON, "json", Kind.TEXT, Column.TEXT),
+        (oids.JSONB, "jsonb", Kind.JSONB, Column.JSONB),
+    ):
+        registry.add(
+            Codec(oid, name, kind=kind, convert=convert, from_text=convert, dump=dump, column=column)
+        )
     # A version and the text, as in jsonb.
     registry.add(Codec(oids.JSONPATH, "jsonpath", kind=Kind.JSONB, dump=_dump_path))

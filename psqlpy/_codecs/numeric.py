@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import TEXT, Codec, Dumped
 from psqlpy._codecs.literal import decimal_literal, float_literal, int_literal
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -36,5 +37,6 @@ def register(registry: Registry) -> None:
             convert=Decimal,
             from_text=Decimal,
             dump=_dump,
+            column=Column.NUMERIC,
         )
     )

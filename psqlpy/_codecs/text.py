@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack, pack_text, pack_text_item, text_bytes
 from psqlpy._codecs.literal import literal
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def register(registry: Registry) -> None:
                 fast=pack_text,
                 pack_item=pack_text_item,
                 textual=True,
+                column=Column.TEXT,
             )
         )
     registry.add(

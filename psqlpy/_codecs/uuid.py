@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped
+from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -25,4 +26,14 @@ def register(registry: Registry, as_object: bool = False) -> None:
         from uuid import UUID
 
         convert = UUID
-    registry.add(Codec(oids.UUID, "uuid", kind=Kind.UUID, convert=convert, from_text=convert, dump=_dump))
+    registry.add(
+        Codec(
+            oids.UUID,
+            "uuid",
+            kind=Kind.UUID,
+            convert=convert,
+            from_text=convert,
+            dump=_dump,
+            column=Column.UUID,
+        )
+    )

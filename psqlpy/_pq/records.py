@@ -1,0 +1,80 @@
+"""RecordBuffer: records as the data of COPY, written by C from columns of values. Nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+from psqlpy._pq.module import ffi, lib
+
+
+class Column(IntEnum):
+    """How a column's values are written, see records.h."""
+
+    RAW = lib.PSQ_COLUMN_RAW
+    BOOL = lib.PSQ_COLUMN_BOOL
+    INT2 = lib.PSQ_COLUMN_INT2
+    INT4 = lib.PSQ_COLUMN_INT4
+    INT8 = lib.PSQ_COLUMN_INT8
+    UINT4 = lib.PSQ_COLUMN_UINT4
+    FLOAT4 = lib.PSQ_COLUMN_FLOAT4
+    FLOAT8 = lib.PSQ_COLUMN_FLOAT8
+    TEXT = lib.PSQ_COLUMN_TEXT
+    JSONB = lib.PSQ_COLUMN_JSONB
+    BYTES = lib.PSQ_COLUMN_BYTES
+    NUMERIC = lib.PSQ_COLUMN_NUMERIC
+    UUID = lib.PSQ_COLUMN_UUID
+    UUID_INT = lib.PSQ_COLUMN_UUID_INT
+    DATE = lib.PSQ_COLUMN_DATE
+    TIME = lib.PSQ_COLUMN_TIME
+    TIMESTAMP = lib.PSQ_COLUMN_TIMESTAMP
+
+
+# Of one column: its kind, its values as marshal streams, and a byte for each row, 0 where it is NULL and in no stream.
+Streams = tuple[int, Sequence[bytes], "bytes | None"]
+
+
+class RecordBuffer:
+    """Data of COPY that grows until it is taken."""
+
+    __slots__ = ("_records", "_unfit")
+
+    def __init__(self) -> None:
+        self._records = ffi.gc(ffi.new("psq_records *"), lib.psq_records_clear)
+        self._unfit = ffi.new("int *")
+
+    def __len__(self) -> int:
+        return int(self._records.size)
+
+    def append(self, data: bytes) -> None:
+        """Add bytes as they are."""
+        if not lib.psq_records_append(self._records, data, len(data)):
+            raise MemoryError
+
+    def add(self, row_count: int, columns: Sequence[Streams]) -> int | None:
+        """Add rows of the binary format; otherwise nothing, and the column that has a value C doesn't take."""
+        described = ffi.new("psq_column[]", len(columns))
+        # The streams are the caller's: the pointers are good for this call.
+        for to, (kind, streams, present) in zip(described, columns, strict=True):
+            to.kind = kind
+            to.stream_count = len(streams)
+            for index, stream in enumerate(streams):
+                to.streams[index] = ffi.from_buffer(stream)
+                to.sizes[index] = len(stream)
+            if present is not None:
+                to.present = ffi.from_buffer(present)
+        outcome = lib.psq_records_add(self._records, row_count, described, len(columns), self._unfit)
+        if outcome == lib.PSQ_RECORDS_NO_MEMORY:
+            raise MemoryError
+        return None if outcome == lib.PSQ_RECORDS_ADDED else int(self._unfit[0])
+
+    def data(self) -> Any:
+        """What is in it, until something is added or it is emptied."""
+        return (
+            memoryview(ffi.buffer(self._records.data, self._records.size)) if len(self) else memoryview(b"")
+        )
+
+    def clear(self) -> None:
+        """Empty it; its memory is kept."""
+        self._records.size = 0
