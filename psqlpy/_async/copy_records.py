@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
 
 # What is sent at once, and for how long records are encoded without giving way. Bytes, seconds.
-_PART = 1 << 20
+_PART = 1 << 18
 _SLICE = 0.003
-_MAX_PORTION = 1024
+_MAX_PORTION = 256
 
 # The columns of a table that COPY can write, in their order; a domain is what it is made of.
 _COLUMNS = """

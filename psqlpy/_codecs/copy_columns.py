@@ -19,7 +19,7 @@ from psqlpy._codecs.copy_binary import NULL
 from psqlpy._pq.records import Column, Streams
 
 # Without references, and with one way to write a str: what records.c reads.
-_VERSION = 2
+MARSHAL_VERSION = 2
 
 _EPOCH, _EPOCH_UTC = datetime(2000, 1, 1), datetime(2000, 1, 1, tzinfo=timezone.utc)
 _days, _seconds, _microseconds = map(attrgetter, ("days", "seconds", "microseconds"))
@@ -51,7 +51,7 @@ def streams_of(kind: int | None, pack: Callable[[Any], bytes], values: Values) -
         mapped = _MAPPED.get(kind)
         if mapped is not None:
             return mapped(kind, values)
-        return kind, (dumps(values, _VERSION),), None
+        return kind, (dumps(values, MARSHAL_VERSION),), None
     except Exception:
         # Other values than the usual ones.
         return packed(pack, values)
@@ -60,7 +60,7 @@ def streams_of(kind: int | None, pack: Callable[[Any], bytes], values: Values) -
 def packed(pack: Callable[[Any], bytes], values: Values) -> Streams:
     """A column whose values were packed one by one. Raises what `pack` does."""
     items = [NULL if value is None else pack(value) for value in values]
-    return Column.RAW, (dumps(items, _VERSION),), None
+    return Column.RAW, (dumps(items, MARSHAL_VERSION),), None
 
 
 def _of_types(values: Values, allowed: frozenset[type]) -> tuple[Values, bytes | None]:
@@ -76,12 +76,12 @@ def _of_types(values: Values, allowed: frozenset[type]) -> tuple[Values, bytes |
 def _bytes(kind: int, values: Values) -> Streams:
     # marshal makes bytes of whatever has a buffer.
     _of_types(values, frozenset({bytes, _NONE}))
-    return kind, (dumps(values, _VERSION),), None
+    return kind, (dumps(values, MARSHAL_VERSION),), None
 
 
 def _dates(kind: int, values: Values) -> Streams:
     values, present = _of_types(values, frozenset({date, datetime, _NONE}))
-    return kind, (dumps(list(map(date.toordinal, values)), _VERSION),), present
+    return kind, (dumps(list(map(date.toordinal, values)), MARSHAL_VERSION),), present
 
 
 def _times(kind: int, values: Values) -> Streams:
@@ -89,7 +89,7 @@ def _times(kind: int, values: Values) -> Streams:
     if not set(map(_zone, values)) <= {None}:
         raise ValueError
     parts = (_hour, _minute, _second, _microsecond)
-    return kind, [dumps(list(map(part, values)), _VERSION) for part in parts], present
+    return kind, [dumps(list(map(part, values)), MARSHAL_VERSION) for part in parts], present
 
 
 def _timestamps(kind: int, values: Values) -> Streams:
@@ -99,7 +99,7 @@ def _timestamps(kind: int, values: Values) -> Streams:
     deltas = list(map(sub, values, repeat(epoch)))
     return (
         kind,
-        [dumps(list(map(part, deltas)), _VERSION) for part in (_days, _seconds, _microseconds)],
+        [dumps(list(map(part, deltas)), MARSHAL_VERSION) for part in (_days, _seconds, _microseconds)],
         present,
     )
 
@@ -107,18 +107,18 @@ def _timestamps(kind: int, values: Values) -> Streams:
 def _numerics(kind: int, values: Values) -> Streams:
     types = set(map(type, values))
     if Decimal not in types:
-        return kind, (dumps(values, _VERSION),), None
+        return kind, (dumps(values, MARSHAL_VERSION),), None
     values, present = _of_types(values, frozenset({Decimal, int, _NONE}))
-    return kind, (dumps(list(map(str, values)), _VERSION),), present
+    return kind, (dumps(list(map(str, values)), MARSHAL_VERSION),), present
 
 
 def _uuids(kind: int, values: Values) -> Streams:
     # Who has such objects has imported it.
     module = sys.modules.get("uuid")
     if module is None or module.UUID not in set(map(type, values)):
-        return kind, (dumps(values, _VERSION),), None
+        return kind, (dumps(values, MARSHAL_VERSION),), None
     values, present = _of_types(values, frozenset({module.UUID, _NONE}))
-    return Column.UUID_INT, (dumps(list(map(_int, values)), _VERSION),), present
+    return Column.UUID_INT, (dumps(list(map(_int, values)), MARSHAL_VERSION),), present
 
 
 _MAPPED: dict[int, Callable[[int, Values], Streams]] = {

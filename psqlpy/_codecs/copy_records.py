@@ -8,16 +8,17 @@ goes record by record, which is what finds out which value doesn't fit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from marshal import dumps
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import copy_binary, copy_text
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
 from psqlpy._codecs.copy_binary import NULL, NoBinary
-from psqlpy._codecs.copy_columns import by_columns, packed, streams_of
+from psqlpy._codecs.copy_columns import MARSHAL_VERSION, by_columns, packed, streams_of
 from psqlpy._codecs.plan import Unfit
 from psqlpy._codecs.text import dump_text
-from psqlpy._pq.records import Column, RecordBuffer
+from psqlpy._pq.records import Column, RecordBuffer, plain_kinds
 from psqlpy._pq.result import Kind
 from psqlpy.exceptions import ParameterTypeError, ParameterValueError
 
@@ -37,7 +38,7 @@ class RecordPlan:
     format: 1 if all of the types have a binary form, otherwise 0: the COPY's. `text=True` asks for 0.
     """
 
-    __slots__ = ("_columns", "_items", "_types", "format", "names")
+    __slots__ = ("_columns", "_items", "_plain", "_types", "format", "names")
 
     def __init__(
         self,
@@ -54,6 +55,8 @@ class RecordPlan:
         self._types = tuple(codec.name for codec in codecs)
         family = copy_text if text else copy_binary
         self._items = [family.item_packer(codec, registry) for codec in codecs]
+        # How C writes the columns if all are so plain that the records go as they are.
+        self._plain = None if text else plain_kinds([codec.column for codec in codecs])
         # Of each column what packs one value, and how C writes those that it takes.
         self._columns = (
             None
@@ -89,6 +92,11 @@ class RecordPlan:
         if self._columns is None:
             return False
         try:
+            if self._plain is not None:
+                if self._add_plain(records, buffer):
+                    return True
+                # Nor will those be that follow.
+                self._plain = None
             columns = by_columns(records, self.names)
             if columns is None:
                 return False
@@ -106,6 +114,13 @@ class RecordPlan:
             # The ways for columns know the usual values only; why one has failed doesn't matter.
             return False
         return True
+
+    def _add_plain(self, records: list[Any], buffer: RecordBuffer) -> bool:
+        try:
+            return buffer.add_plain(len(records), dumps(records, MARSHAL_VERSION), self._plain)
+        except ValueError:
+            # There are values that marshal doesn't know.
+            return False
 
     def _encode_one(self, record: Any, number: int) -> bytes:
         values = self._values(record, number)

@@ -96,6 +96,19 @@ psq_tls_pending(PGconn *conn)
 }
 
 int
+psq_tls_peek(PGconn *conn, void *data, int size)
+{
+    static int (*peek)(void *, void *, int) = NULL;
+    void *tls = PQsslStruct(conn, "OpenSSL");
+
+    if (tls == NULL)
+        return PSQ_NOT_ENCRYPTED;
+    if (peek == NULL)
+        peek = (int (*)(void *, void *, int)) find("SSL_peek");
+    return peek != NULL ? peek(tls, data, size) : 0;
+}
+
+int
 psq_built_with(void)
 {
 #ifdef PG_VERSION_NUM

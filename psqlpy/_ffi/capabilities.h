@@ -20,6 +20,11 @@ int psq_built_with(void);
  * OpenSSL doesn't say. */
 int psq_tls_pending(PGconn *conn);
 
+#define PSQ_NOT_ENCRYPTED -2
+
+/* What has been decrypted, or can be without waiting, left where it is: its size, at most `size`; 0 or -1 if there is none. */
+int psq_tls_peek(PGconn *conn, void *data, int size);
+
 /* Sync without a flush where libpq can (17), otherwise PQpipelineSync, which also sends. 1 or 0. */
 int psq_pipeline_sync(PGconn *conn);
 

@@ -1,6 +1,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 
 #include <libpq-fe.h>
 
@@ -82,14 +84,6 @@ psq_copy_take(PGconn *conn, psq_copy_buffer *buffer)
     }
 }
 
-void
-psq_copy_clear(psq_copy_buffer *buffer)
-{
-    drop_large(buffer);
-    buffer->size = 0;
-    buffer->rows = 0;
-}
-
 static uint32_t
 read_uint(const char *at, int bytes)
 {
@@ -98,6 +92,42 @@ read_uint(const char *at, int bytes)
     for (int i = 0; i < bytes; i++)
         number = number << 8 | (unsigned char) at[i];
     return number;
+}
+
+static int
+is_error(const unsigned char *at, size_t size)
+{
+    /* ErrorResponse begins with its severity, and is shorter than 64 KB; ReadyForQuery is what follows it. */
+    return (size >= 6 && at[0] == 'E' && at[1] == 0 && at[2] == 0 && at[5] == 'S') ||
+           (size >= 6 && memcmp(at, "Z\0\0\0\5", 5) == 0 && strchr("ITE", at[5]) != NULL);
+}
+
+int
+psq_copy_refused(PGconn *conn)
+{
+    unsigned char data[4096];
+    ssize_t size = psq_tls_peek(conn, data, sizeof data);
+    size_t at = 0;
+
+    if (size == PSQ_NOT_ENCRYPTED)
+        size = recv(PQsocket(conn), data, sizeof data, MSG_PEEK | MSG_DONTWAIT);
+    /* Notices, notifications and settings may come before it. */
+    while (size > 0 && at + 6 <= (size_t) size) {
+        if (is_error(data + at, (size_t) size - at))
+            return 1;
+        if (strchr("NAS", data[at]) == NULL)
+            return 0;
+        at += 1 + (size_t) read_uint((const char *) data + at + 1, 4);
+    }
+    return 0;
+}
+
+void
+psq_copy_clear(psq_copy_buffer *buffer)
+{
+    drop_large(buffer);
+    buffer->size = 0;
+    buffer->rows = 0;
 }
 
 /* One binary row into the result: where it ends, `at` itself for the trailer, NULL if it is malformed. */

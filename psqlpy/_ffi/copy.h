@@ -25,6 +25,10 @@ typedef struct {
  * comes alone: `size` is 0, `large` and `large_size` say where it is until the next call. */
 int psq_copy_take(PGconn *conn, psq_copy_buffer *buffer);
 
+/* In COPY FROM STDIN: whether the server has sent an error, which libpq tells only when the data has ended. Looked for in
+ * what the socket holds: what libpq has read meanwhile isn't seen. */
+int psq_copy_refused(PGconn *conn);
+
 /* Free what psq_copy_take has left. */
 void psq_copy_clear(psq_copy_buffer *buffer);
 

@@ -14,24 +14,29 @@ typedef struct {
 } reader;
 
 static char *
+grow(psq_records *out, size_t size)
+{
+    size_t capacity = out->capacity < 4096 ? 4096 : out->capacity;
+    char *data;
+
+    while (capacity - out->size < size) {
+        if (capacity > SIZE_MAX / 2)
+            return NULL;
+        capacity *= 2;
+    }
+    data = realloc(out->data, capacity);
+    if (data == NULL)
+        return NULL;
+    out->data = data;
+    out->capacity = capacity;
+    return out->data + out->size;
+}
+
+/* Room for so many bytes behind what is there. */
+static inline char *
 reserve(psq_records *out, size_t size)
 {
-    if (out->data == NULL || size > out->capacity - out->size) {
-        size_t capacity = out->capacity < 4096 ? 4096 : out->capacity;
-        char *data;
-
-        while (capacity - out->size < size) {
-            if (capacity > SIZE_MAX / 2)
-                return NULL;
-            capacity *= 2;
-        }
-        data = realloc(out->data, capacity);
-        if (data == NULL)
-            return NULL;
-        out->data = data;
-        out->capacity = capacity;
-    }
-    return out->data + out->size;
+    return out->data != NULL && size <= out->capacity - out->size ? out->data + out->size : grow(out, size);
 }
 
 int
@@ -54,38 +59,68 @@ psq_records_clear(psq_records *records)
     records->size = records->capacity = 0;
 }
 
-static void
-put(char *to, uint64_t value, int bytes)
+/* Fixed numbers of bytes, which compilers make one instruction of. */
+static inline void
+put2(char *to, uint32_t value)
 {
-    while (bytes-- > 0) {
-        to[bytes] = (char) (value & 0xff);
-        value >>= 8;
-    }
+    to[0] = (char) (value >> 8);
+    to[1] = (char) value;
 }
 
-static uint64_t
-read_little(const unsigned char *at, int bytes)
+static inline void
+put4(char *to, uint32_t value)
 {
-    uint64_t value = 0;
+    to[0] = (char) (value >> 24);
+    to[1] = (char) (value >> 16);
+    to[2] = (char) (value >> 8);
+    to[3] = (char) value;
+}
 
-    while (bytes-- > 0)
-        value = value << 8 | at[bytes];
-    return value;
+static inline void
+put8(char *to, uint64_t value)
+{
+    put4(to, (uint32_t) (value >> 32));
+    put4(to + 4, (uint32_t) value);
+}
+
+static inline uint32_t
+read2(const unsigned char *at)
+{
+    return (uint32_t) at[0] | (uint32_t) at[1] << 8;
+}
+
+static inline uint32_t
+read4(const unsigned char *at)
+{
+    return (uint32_t) at[0] | (uint32_t) at[1] << 8 | (uint32_t) at[2] << 16 | (uint32_t) at[3] << 24;
+}
+
+static inline uint64_t
+read8(const unsigned char *at)
+{
+    return (uint64_t) read4(at) | (uint64_t) read4(at + 4) << 32;
 }
 
 /* What a cell ends with. */
 enum { WRITTEN = PSQ_RECORDS_ADDED, UNFIT = PSQ_RECORDS_UNFIT, NO_MEMORY = PSQ_RECORDS_NO_MEMORY };
 
-/* A cell of `size` bytes, whose lowest are `value`. */
-static int
+/* A cell of 1, 2, 4 or 8 bytes. */
+static inline int
 write_number(psq_records *out, uint64_t value, int size)
 {
     char *to = reserve(out, 12);
 
     if (to == NULL)
         return NO_MEMORY;
-    put(to, (uint64_t) size, 4);
-    put(to + 4, value, size);
+    put4(to, (uint32_t) size);
+    if (size == 8)
+        put8(to + 4, value);
+    else if (size == 4)
+        put4(to + 4, (uint32_t) value);
+    else if (size == 2)
+        put2(to + 4, (uint32_t) value);
+    else
+        to[4] = (char) value;
     out->size += 4 + (size_t) size;
     return WRITTEN;
 }
@@ -111,7 +146,7 @@ read_digits(reader *in, int *count, const unsigned char **digits)
 
     if (in->end - in->at < 4)
         return 0;
-    found = (int32_t) (uint32_t) read_little(in->at, 4);
+    found = (int32_t) read4(in->at);
     size = 2 * (size_t) (found < 0 ? -(int64_t) found : found);
     if ((size_t) (in->end - in->at - 4) < size)
         return 0;
@@ -130,7 +165,7 @@ read_int(reader *in, int64_t *value)
     uint64_t magnitude = 0;
 
     if (in->at < in->end && *in->at == 'i' && in->end - in->at >= 5) {
-        *value = (int32_t) (uint32_t) read_little(in->at + 1, 4);
+        *value = (int32_t) read4(in->at + 1);
         in->at += 5;
         return 1;
     }
@@ -143,7 +178,7 @@ read_int(reader *in, int64_t *value)
     for (int i = count - 1; i >= 0; i--) {
         if (magnitude >> 49)
             return 0;
-        magnitude = magnitude << 15 | read_little(digits + 2 * (size_t) i, 2);
+        magnitude = magnitude << 15 | read2(digits + 2 * (size_t) i);
     }
     if (magnitude > (uint64_t) INT64_MAX + (uint64_t) negative)
         return 0;
@@ -178,7 +213,7 @@ read_float(reader *in, double *value)
     uint64_t bits;
 
     if (in->at < in->end && *in->at == 'g' && in->end - in->at >= 9) {
-        bits = read_little(in->at + 1, 8);
+        bits = read8(in->at + 1);
         memcpy(value, &bits, 8);
         in->at += 9;
         return 1;
@@ -216,7 +251,7 @@ read_string(reader *in, int code, const unsigned char **data, size_t *size)
 {
     if (in->end - in->at < 5 || *in->at != code)
         return 0;
-    *size = (size_t) read_little(in->at + 1, 4);
+    *size = (size_t) read4(in->at + 1);
     *data = in->at + 5;
     if ((size_t) (in->end - in->at - 5) < *size)
         return 0;
@@ -249,7 +284,7 @@ write_string(psq_records *out, const unsigned char *data, size_t size, const cha
     to = reserve(out, 4 + before_size + size);
     if (to == NULL)
         return NO_MEMORY;
-    put(to, before_size + size, 4);
+    put4(to, (uint32_t) (before_size + size));
     memcpy(to + 4, before, before_size);
     memcpy(to + 4 + before_size, data, size);
     out->size += 4 + before_size + size;
@@ -366,9 +401,9 @@ write_decimal(psq_records *out, const decimal *number)
         to = reserve(out, 12);
         if (to == NULL)
             return NO_MEMORY;
-        put(to, 8, 4);
+        put4(to, 8);
         memset(to + 4, 0, 6);
-        put(to + 10, (uint64_t) number->scale, 2);
+        put2(to + 10, (uint32_t) number->scale);
         out->size += 12;
         return WRITTEN;
     }
@@ -380,17 +415,17 @@ write_decimal(psq_records *out, const decimal *number)
     to = reserve(out, 12 + 2 * (size_t) groups);
     if (to == NULL)
         return NO_MEMORY;
-    put(to, 8 + 2 * (uint64_t) groups, 4);
-    put(to + 4, (uint64_t) groups, 2);
-    put(to + 6, (uint64_t) (int64_t) weight, 2);
-    put(to + 8, number->negative ? 0x4000 : 0, 2);
-    put(to + 10, (uint64_t) number->scale, 2);
+    put4(to, 8 + 2 * (uint32_t) groups);
+    put2(to + 4, (uint32_t) groups);
+    put2(to + 6, (uint32_t) weight);
+    put2(to + 8, number->negative ? 0x4000 : 0);
+    put2(to + 10, (uint32_t) number->scale);
     for (int group = 0, digit = first - shift; group < groups; group++) {
         unsigned value = 0;
 
         for (int i = 0; i < 4; i++, digit++)
             value = value * 10 + (digit >= first && digit < count ? number->digits[digit] : 0);
-        put(to + 12 + 2 * group, value, 2);
+        put2(to + 12 + 2 * group, value);
     }
     out->size += 12 + 2 * (size_t) groups;
     return WRITTEN;
@@ -478,11 +513,11 @@ write_uuid_int(psq_records *out, reader *in)
             if (high >> 49)
                 return UNFIT;
             high = high << 15 | low >> 49;
-            low = low << 15 | read_little(digits + 2 * (size_t) count, 2);
+            low = low << 15 | read2(digits + 2 * (size_t) count);
         }
     }
-    put((char *) bytes, high, 8);
-    put((char *) bytes + 8, low, 8);
+    put8((char *) bytes, high);
+    put8((char *) bytes + 8, low);
     return write_string(out, bytes, 16, "", 0);
 }
 
@@ -564,11 +599,11 @@ write_cell(psq_records *out, int kind, reader *in)
     }
 }
 
-/* A list or a tuple: its code and its length, which Python knows to be right. */
+/* A list or a tuple of so many. */
 static int
-read_head(reader *in)
+read_head(reader *in, int count)
 {
-    if (in->end - in->at < 5 || (*in->at != '[' && *in->at != '('))
+    if (in->end - in->at < 5 || (*in->at != '[' && *in->at != '(') || (int32_t) read4(in->at + 1) != count)
         return 0;
     in->at += 5;
     return 1;
@@ -582,7 +617,7 @@ add_row(psq_records *records, const psq_column *columns, reader (*readers)[PSQ_C
 
     if (to == NULL)
         return NO_MEMORY;
-    put(to, (uint64_t) column_count, 2);
+    put2(to, (uint32_t) column_count);
     records->size += 2;
     for (int i = 0; i < column_count; i++) {
         int is_null = columns[i].present != NULL && !columns[i].present[row];
@@ -600,20 +635,47 @@ psq_records_add(psq_records *records, int row_count, const psq_column *columns, 
 {
     size_t before = records->size;
     reader(*readers)[PSQ_COLUMN_STREAMS] = calloc((size_t) column_count + 1, sizeof *readers);
-    int outcome = readers == NULL ? NO_MEMORY : WRITTEN;
+    int outcome = readers == NULL ? NO_MEMORY : WRITTEN, count;
 
     for (int i = 0; i < column_count && outcome == WRITTEN; i++) {
         for (int stream = 0; stream < columns[i].stream_count; stream++) {
             readers[i][stream].at = (const unsigned char *) columns[i].streams[stream];
             readers[i][stream].end = readers[i][stream].at + columns[i].sizes[stream];
             *unfit = i;
-            if (!read_head(&readers[i][stream]))
+            /* One with NULLs that are nowhere is shorter. */
+            count = columns[i].present == NULL ? row_count : (int32_t) read4(readers[i][stream].at + 1);
+            if (!read_head(&readers[i][stream], count))
                 outcome = UNFIT;
         }
     }
     for (int row = 0; row < row_count && outcome == WRITTEN; row++)
         outcome = add_row(records, columns, readers, column_count, row, unfit);
     free(readers);
+    if (outcome != WRITTEN)
+        records->size = before;
+    return outcome;
+}
+
+int
+psq_records_add_plain(psq_records *records, int row_count, const char *stream, size_t size, const int *kinds,
+                      int column_count)
+{
+    size_t before = records->size;
+    reader in = {(const unsigned char *) stream, (const unsigned char *) stream + size};
+    int outcome = read_head(&in, row_count) ? WRITTEN : UNFIT;
+
+    for (int row = 0; row < row_count && outcome == WRITTEN; row++) {
+        char *to = reserve(records, 2);
+
+        if (to == NULL || !read_head(&in, column_count)) {
+            outcome = to == NULL ? NO_MEMORY : UNFIT;
+            break;
+        }
+        put2(to, (uint32_t) column_count);
+        records->size += 2;
+        for (int i = 0; i < column_count && outcome == WRITTEN; i++)
+            outcome = write_cell(records, kinds[i], &in);
+    }
     if (outcome != WRITTEN)
         records->size = before;
     return outcome;

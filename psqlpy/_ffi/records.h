@@ -53,6 +53,11 @@ typedef struct {
 /* Append rows, all or none. `*unfit` is the column that has an unfit value. */
 int psq_records_add(psq_records *records, int row_count, const psq_column *columns, int column_count, int *unfit);
 
+/* The same of rows in one stream, a list of lists or tuples; of the kinds there may be none that takes ints for something
+ * else, nor BYTES, where marshal writes more than Python's codecs take. */
+int psq_records_add_plain(psq_records *records, int row_count, const char *stream, size_t size, const int *kinds,
+                          int column_count);
+
 /* Append bytes as they are; 0 without memory. */
 int psq_records_append(psq_records *records, const char *data, size_t size);
 

@@ -35,6 +35,29 @@ class Column(IntEnum):
 Streams = tuple[int, Sequence[bytes], "bytes | None"]
 
 
+# Of these marshal writes the values themselves, and of others' values nothing that could be taken for one of theirs.
+_PLAIN = frozenset(
+    {
+        Column.BOOL,
+        Column.INT2,
+        Column.INT4,
+        Column.INT8,
+        Column.UINT4,
+        Column.FLOAT4,
+        Column.FLOAT8,
+        Column.TEXT,
+        Column.JSONB,
+        Column.NUMERIC,
+        Column.UUID,
+    }
+)
+
+
+def plain_kinds(kinds: Sequence[int | None]) -> Any:
+    """The kinds of columns whose rows `add_plain` takes; None if one of them isn't so plain."""
+    return ffi.new("int[]", list(kinds)) if set(kinds) <= _PLAIN else None
+
+
 class RecordBuffer:
     """Data of COPY that grows until it is taken."""
 
@@ -68,6 +91,15 @@ class RecordBuffer:
         if outcome == lib.PSQ_RECORDS_NO_MEMORY:
             raise MemoryError
         return None if outcome == lib.PSQ_RECORDS_ADDED else int(self._unfit[0])
+
+    def add_plain(self, row_count: int, stream: bytes, kinds: Any) -> bool:
+        """Add rows of one marshal stream; otherwise nothing. `kinds` is an int[] of C."""
+        outcome = lib.psq_records_add_plain(
+            self._records, row_count, ffi.from_buffer(stream), len(stream), kinds, len(kinds)
+        )
+        if outcome == lib.PSQ_RECORDS_NO_MEMORY:
+            raise MemoryError
+        return bool(outcome == lib.PSQ_RECORDS_ADDED)
 
     def data(self) -> Any:
         """What is in it, until something is added or it is emptied."""

@@ -91,17 +91,38 @@ class CopyIn(Copy):
             if not self.is_left:
                 yield Want.CALLER
             data, self.data = self.data, None
+            # What is left of the part before: it was on its way while this one was made.
+            yield from self._flush_data(pgconn)
             if data is None or self.is_left:
                 break
-            if not pgconn.put_copy_data(data):
+            if not pgconn.put_copy_data(data) or pgconn.flush() < 0:
                 raise exceptions.ConnectionLostError(pgconn.error_message)
-            yield from self.flush(pgconn)
         self.completed = not self.is_left
         if pgconn.put_copy_end(self.reason or (_LEFT if self.is_left else None)) < 0:
             raise exceptions.ConnectionLostError(pgconn.error_message)
         yield from self.flush(pgconn)
         yield from self.end(pgconn)
         return self.value
+
+    def _flush_data(self, pgconn: PGconn) -> Talk:
+        """Send all as `flush` does, unless the server has refused the data: then nobody need make more of it."""
+        while True:
+            if pgconn.is_copy_refused:
+                self.stop("the server has refused the data")
+                return
+            left = pgconn.flush()
+            if left < 0:
+                raise exceptions.ConnectionLostError(pgconn.error_message)
+            if not left:
+                return
+            ready = yield Want.READ_WRITE
+            if (
+                ready
+                and ready & Want.READ
+                and not pgconn.is_copy_refused
+                and not pgconn.consume(copy_out=True)
+            ):
+                raise exceptions.ConnectionLostError(pgconn.error_message)
 
     def stop(self, reason: str) -> None:
         """End it with the next run, as failed."""
