@@ -173,10 +173,13 @@ class AsyncioDriver:
 
     async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
         """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
-        dialogue.resume(self.session)
+        session = self.session
+        dialogue.resume(session)
         if not self.is_reading:
             self.follow()
         await self.run(dialogue, deadline, its_turn=True)
+        if session.has_more and self.is_reading:
+            self.follow()
 
     def look(self) -> None:
         """Pump if the socket has anything to say, an error too, and look again later if somebody still waits."""
@@ -210,8 +213,12 @@ class AsyncioDriver:
                 self.loop.remove_reader(self._fd)
         else:
             if not self.is_reading and not session.is_closed:
-                self.is_reading = True
-                self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
+                if session.pgconn.fd < 0:
+                    # libpq has closed it, with something left to be taken.
+                    session.has_more = True
+                else:
+                    self.is_reading = True
+                    self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
             if session.has_more:
                 self.loop.call_soon(_on_ready, self._reference, 0)
         for cancellation in self.cancellations[:]:

@@ -108,6 +108,9 @@ class PausingDialogue(Dialogue):
 
     def pause(self, session: Session) -> None:
         self.paused = True
+        # libpq closes the socket of a broken connection by itself, though it still has rows: another one's soon has the
+        # number, so that a driver that looks there has to be told.
+        session.has_more = session.pgconn.fd < 0
         self.finish()
 
     def finish(self) -> None:
