@@ -246,7 +246,7 @@ class AsyncioDriver:
             # Over, or another one's step has ended everything.
             return
         delay = cancellation.step(self._call_soon_threadsafe(cancellation))
-        if self.session.wants_write != self.is_writing:
+        if self.session.wants_write != self.is_writing and not self.session.is_closed:
             self.follow()
         if cancellation.over:
             if cancellation in self.cancellations:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -43,6 +45,41 @@ def test_one_pool_under_several_loops_in_turn(dsn: str, names: tuple[str, ...]) 
 
         assert len({RUNNERS[name](use) for name in names}) == 1
         assert pool.status() == (2, 1, 1, 0)
+
+
+@pytest.mark.parametrize("names", [*product(RUNNERS, repeat=2)], ids=" then ".join)
+def test_a_copy_and_a_stream_that_are_left_under_one_loop_end_under_the_next(
+    dsn: str, names: tuple[str, str]
+) -> None:
+    """Rows wait in the socket when the first loop ends."""
+    query = "SELECT g, repeat('x', 100) FROM generate_series(1, 100000) AS g"
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+        left: list[Any] = []
+
+        async def begin(kind: str) -> None:
+            connection = await pool.connection()
+            rows = connection.copy_out(query=query) if kind == "copy" else connection.stream(query)
+            await rows.__anext__()
+            await anyio.sleep(0.05)
+            left.append((connection, rows))
+
+        async def go_on() -> None:
+            connection, rows = left.pop()
+            assert sum([1 async for _ in rows]) == 99_999
+            assert await connection.fetch_val("SELECT 1") == 1
+            connection.close()
+
+        async def drop() -> None:
+            left.clear()
+            gc.collect()
+            assert await pool.fetch_val("SELECT 2") == 2
+
+        for kind in ("copy", "stream"):
+            for end in (go_on, drop):
+                RUNNERS[names[0]](partial(begin, kind))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ResourceWarning)
+                    RUNNERS[names[1]](end)
 
 
 @each_runner
