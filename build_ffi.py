@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 SOURCES = "psqlpy/_ffi"
 MODULE = "psqlpy._ffi._libpq"
-HELPERS = ("capabilities", "send", "pump", "stream", "cell", "container", "decode", "fields", "copy", "records")
+HELPERS = (
+    "capabilities",
+    "send",
+    "pump",
+    "stream",
+    "cell",
+    "container",
+    "decode",
+    "fields",
+    "copy",
+    "records",
+)
+# Sources that only other sources call.
+INNER = ("record_cell", "record_numeric")
 
 CALLBACKS = """
 extern "Python" void psq_on_notice(void *handle, const PGresult *notice);
@@ -162,8 +175,12 @@ def make_ffibuilder(root: str = "") -> FFI:
     ffi.set_source(
         MODULE,
         "#include <libpq-fe.h>\n" + "".join(f'#include "{helper}.h"\n' for helper in HELPERS) + gil_macros(),
-        sources=[f"{sources}/{helper}.c" for helper in HELPERS],
-        depends=[f"{sources}/libpq.cdef.h", *(f"{sources}/{helper}.h" for helper in HELPERS)],
+        sources=[f"{sources}/{name}.c" for name in (*HELPERS, *INNER)],
+        depends=[
+            f"{sources}/libpq.cdef.h",
+            f"{sources}/record_cell.h",
+            *(f"{sources}/{helper}.h" for helper in HELPERS),
+        ],
         include_dirs=[*libpq.includes, sources],
         library_dirs=libpq.libraries,
         libraries=["pq"],

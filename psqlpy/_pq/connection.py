@@ -311,8 +311,7 @@ class PGconn:
         """Queue data of COPY FROM STDIN, however much is queued already; False when the connection is lost."""
         return bool(lib.PQputCopyData(self.pointer, ffi.from_buffer(data), len(data)) > 0)
 
-    @property
-    def is_copy_refused(self) -> bool:
+    def refuses_copy(self) -> bool:
         """Whether the server's error is on its way in, in the middle of COPY FROM STDIN. Not every one is noticed."""
         return bool(lib.psq_copy_refused(self.pointer))
 

@@ -107,7 +107,7 @@ class CopyIn(Copy):
     def _flush_data(self, pgconn: PGconn) -> Talk:
         """Send all as `flush` does, unless the server has refused the data: then nobody need make more of it."""
         while True:
-            if pgconn.is_copy_refused:
+            if pgconn.refuses_copy():
                 self.stop("the server has refused the data")
                 return
             left = pgconn.flush()
@@ -119,7 +119,7 @@ class CopyIn(Copy):
             if (
                 ready
                 and ready & Want.READ
-                and not pgconn.is_copy_refused
+                and not pgconn.refuses_copy()
                 and not pgconn.consume(copy_out=True)
             ):
                 raise exceptions.ConnectionLostError(pgconn.error_message)
