@@ -46,7 +46,15 @@ async def _out_to_a_callback(connection: Connection, proxy: Proxy, table: str) -
     await connection.copy_out(query=MANY, destination=lambda _: proxy.black_hole(), timeout=0.5)
 
 
-@pytest.mark.parametrize("copy", [_in, _in_slowly, _out, _out_to_a_callback])
+@pytest.mark.parametrize(
+    "copy",
+    [
+        _in,
+        _out,
+        pytest.param(_in_slowly, marks=pytest.mark.long),
+        pytest.param(_out_to_a_callback, marks=pytest.mark.long),
+    ],
+)
 async def test_copy(
     pool: ConnectionPool,
     proxy: Proxy,

@@ -66,6 +66,21 @@ async def _gathered(pool: ConnectionPool) -> None:
             group.start_soon(connection.fetch_val, "SELECT $1::int", [number])
 
 
+async def _copied(pool: ConnectionPool) -> None:
+    """In and out again; a copy that is cancelled has stored nothing."""
+    async with pool.acquire() as connection:
+        await connection.execute("CREATE TEMP TABLE IF NOT EXISTS copied (a int4, b text)")
+        assert await connection.copy_records_to_table("copied", [(n, "x" * 100) for n in range(2000)]) == 2000
+        rows = sum([1 async for _ in connection.copy_out("copied")])
+        assert rows == 2000 == await connection.fetch_val("SELECT count(*) FROM copied")
+
+
+async def _streamed(pool: ConnectionPool) -> None:
+    async with pool.acquire() as connection:
+        rows = connection.stream("SELECT generate_series(1, $1::int4)", [30], chunk_size=10)
+        assert len([row async for row in rows]) == 30
+
+
 CALLS = [
     _pool_execute,
     _pool_unprepared,
@@ -76,6 +91,8 @@ CALLS = [
     _batch,
     _many,
     _gathered,
+    _copied,
+    _streamed,
 ]
 
 
