@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from uuid import uuid4
 
 import anyio
@@ -18,22 +19,24 @@ MANY = "SELECT g, repeat('x', 1000) FROM generate_series(1, 1000000) AS g"
 
 
 async def _in(connection: Connection, proxy: Proxy, table: str) -> None:
-    async def records() -> AsyncIterator[tuple[int, str]]:
+    async def records() -> AsyncGenerator[tuple[int, str], None]:
         for number in range(1_000_000):
             if number == 3000:
                 proxy.black_hole()
             yield number, "x" * 1000
 
-    await connection.copy_records_to_table(table, records(), timeout=0.5)
+    async with aclosing(records()) as source:
+        await connection.copy_records_to_table(table, source, timeout=0.5)
 
 
 async def _in_slowly(connection: Connection, proxy: Proxy, table: str) -> None:
-    async def data() -> AsyncIterator[bytes]:
+    async def data() -> AsyncGenerator[bytes, None]:
         yield b"1\tx\n"
         proxy.black_hole()
         await anyio.sleep_forever()
 
-    await connection.copy_in(table, data(), timeout=0.5)
+    async with aclosing(data()) as source:
+        await connection.copy_in(table, source, timeout=0.5)
 
 
 async def _out(connection: Connection, proxy: Proxy, table: str) -> None:
