@@ -171,10 +171,13 @@ class AnyioDriver:
             self.session.pump(ready)
 
     def pass_on(self) -> None:
-        """Wake one of the waiting to read for the others; never waits."""
+        """Wake one of the waiting to read for the others, and to write for them; never waits."""
         if self.on_settled is not None:
             self._tell_settled()
         if self._reader is not None:
+            if self.session.wants_write and self._writer is None and isinstance(self._reader, Request):
+                # It waits for input only, since another one was to write, who has come away.
+                self._reader.stir()
             return
         for request, event in self._waiting.items():
             if not request.done:

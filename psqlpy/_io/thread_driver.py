@@ -131,7 +131,10 @@ class ThreadDriver:
                 request.wake = None
         elif session.wants_write:
             # The one who reads doesn't know that there is something to write.
-            self._pump(wait(session.fd, _WRITE, _milliseconds(deadline)))
+            ready = wait(session.fd, _WRITE, _milliseconds(deadline))
+            with self.lock:
+                if ready and session.state is not CLOSED:
+                    session.flush()
 
     def _pump(self, ready: int) -> None:
         session = self.session

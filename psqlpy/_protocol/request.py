@@ -62,6 +62,10 @@ class Request:
 
     def finish(self) -> None:
         self.done = True
+        self.stir()
+
+    def stir(self) -> None:
+        """Have whoever waits look around."""
         if self.wake is not None:
             try:
                 self.wake(None)

@@ -233,7 +233,8 @@ class Session(Draining):
                     self._land()
                     if not flights:
                         return had_to_write or self.state is not READY
-                    flights[-1].more(self)
+                    if not self.wants_write:
+                        flights[-1].more(self)
                     return True
                 flags, results = self.pgconn.pumped()
                 self.wants_write = bool(flags & WANT_WRITE)
@@ -254,6 +255,21 @@ class Session(Draining):
         except BaseException as error:
             self._interrupted(error)
             raise
+
+    def flush(self) -> None:
+        """Send what the socket takes, and read nothing: for one who writes while another reads.
+
+        Nothing is written by what it reads, then, that the one who reads wouldn't know of.
+        """
+        if self.dialogue is not None:
+            self.pump(2)
+            return
+        flushed = self.pgconn.flush()
+        self.wants_write = flushed > 0
+        if flushed < 0:
+            self.lost(self.pgconn.error_message)
+        elif self.flights and not flushed:
+            self.flights[-1].more(self)
 
     def _attend(self, flags: int) -> None:
         """What a pump flags besides results."""
