@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -96,20 +97,22 @@ async def test_in_records_within_a_transaction(fresh: Connection, prepared: bool
 @pytest.mark.parametrize("by_another", [True, False], ids=["by another", "by itself"])
 async def test_composite_types_that_change(pool: ConnectionPool, prepared: bool, by_another: bool) -> None:
     """Their oid stays, and so do the statements that the server has: only the values tell."""
-    read = ["SELECT v FROM changing_rows", "SELECT ARRAY[v] AS v, $1::int4 FROM changing_rows"]
-    write = "UPDATE changing_rows SET v = $1 RETURNING v"
+    # Others may use the same server.
+    changing = f"changing_{uuid4().hex[:12]}"
+    read = [f"SELECT v FROM {changing}_rows", f"SELECT ARRAY[v] AS v, $1::int4 FROM {changing}_rows"]
+    write = f"UPDATE {changing}_rows SET v = $1 RETURNING v"
     async with pool.acquire() as conn, pool.acquire() as other:
         changer = other if by_another else conn
         await other.execute_batch(
-            "SET client_min_messages = warning; DROP TABLE IF EXISTS changing_rows; DROP TYPE IF EXISTS changing;"
-            "CREATE TYPE changing AS (a int4); CREATE TABLE changing_rows (v changing);"
-            "INSERT INTO changing_rows VALUES (ROW(1))"
+            f"SET client_min_messages = warning; DROP TABLE IF EXISTS {changing}_rows; DROP TYPE IF EXISTS {changing};"
+            f"CREATE TYPE {changing} AS (a int4); CREATE TABLE {changing}_rows (v {changing});"
+            f"INSERT INTO {changing}_rows VALUES (ROW(1))"
         )
         try:
             value: dict[str, Any] = {"a": 1}
             for change in (None, "ADD ATTRIBUTE b text", "DROP ATTRIBUTE a", "ADD ATTRIBUTE c int4"):
                 if change is not None:
-                    await changer.execute(f"ALTER TYPE changing {change} CASCADE")
+                    await changer.execute(f"ALTER TYPE {changing} {change} CASCADE")
                     kind = change.split()[0]
                     name = change.split()[2]
                     value = {**value, name: None} if kind == "ADD" else {"b": value["b"]}
@@ -118,13 +121,13 @@ async def test_composite_types_that_change(pool: ConnectionPool, prepared: bool,
                 value = dict.fromkeys(value, "5" if "b" in value else 5) | ({"a": 5} if "a" in value else {})
                 value |= {"c": 7} if "c" in value else {}
                 assert await conn.fetch_val(write, [value], prepared) == value
-                await changer.execute("ALTER TYPE changing ADD ATTRIBUTE more int4 CASCADE")
+                await changer.execute(f"ALTER TYPE {changing} ADD ATTRIBUTE more int4 CASCADE")
                 wider = {**value, "more": 6}
                 assert await conn.fetch_val(write, [wider], prepared) == wider
-                assert await conn.fetch_val("SELECT $1::changing", [wider], prepared) == wider
-                await changer.execute("ALTER TYPE changing DROP ATTRIBUTE more CASCADE")
-                assert await conn.fetch_val("SELECT $1::changing", [value], prepared) == value
+                assert await conn.fetch_val(f"SELECT $1::{changing}", [wider], prepared) == wider
+                await changer.execute(f"ALTER TYPE {changing} DROP ATTRIBUTE more CASCADE")
+                assert await conn.fetch_val(f"SELECT $1::{changing}", [value], prepared) == value
                 assert await conn.fetch_val(write, [value], prepared) == value
             await ensure_usable(conn)
         finally:
-            await other.execute_batch("DROP TABLE changing_rows; DROP TYPE changing")
+            await other.execute_batch(f"DROP TABLE {changing}_rows; DROP TYPE {changing}")

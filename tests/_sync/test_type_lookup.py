@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -95,20 +96,22 @@ def test_in_records_within_a_transaction(fresh: Connection, prepared: bool) -> N
 @pytest.mark.parametrize("by_another", [True, False], ids=["by another", "by itself"])
 def test_composite_types_that_change(pool: ConnectionPool, prepared: bool, by_another: bool) -> None:
     """Their oid stays, and so do the statements that the server has: only the values tell."""
-    read = ["SELECT v FROM changing_rows", "SELECT ARRAY[v] AS v, $1::int4 FROM changing_rows"]
-    write = "UPDATE changing_rows SET v = $1 RETURNING v"
+    # Others may use the same server.
+    changing = f"changing_{uuid4().hex[:12]}"
+    read = [f"SELECT v FROM {changing}_rows", f"SELECT ARRAY[v] AS v, $1::int4 FROM {changing}_rows"]
+    write = f"UPDATE {changing}_rows SET v = $1 RETURNING v"
     with pool.acquire() as conn, pool.acquire() as other:
         changer = other if by_another else conn
         other.execute_batch(
-            "SET client_min_messages = warning; DROP TABLE IF EXISTS changing_rows; DROP TYPE IF EXISTS changing;"
-            "CREATE TYPE changing AS (a int4); CREATE TABLE changing_rows (v changing);"
-            "INSERT INTO changing_rows VALUES (ROW(1))"
+            f"SET client_min_messages = warning; DROP TABLE IF EXISTS {changing}_rows; DROP TYPE IF EXISTS {changing};"
+            f"CREATE TYPE {changing} AS (a int4); CREATE TABLE {changing}_rows (v {changing});"
+            f"INSERT INTO {changing}_rows VALUES (ROW(1))"
         )
         try:
             value: dict[str, Any] = {"a": 1}
             for change in (None, "ADD ATTRIBUTE b text", "DROP ATTRIBUTE a", "ADD ATTRIBUTE c int4"):
                 if change is not None:
-                    changer.execute(f"ALTER TYPE changing {change} CASCADE")
+                    changer.execute(f"ALTER TYPE {changing} {change} CASCADE")
                     kind = change.split()[0]
                     name = change.split()[2]
                     value = {**value, name: None} if kind == "ADD" else {"b": value["b"]}
@@ -117,13 +120,13 @@ def test_composite_types_that_change(pool: ConnectionPool, prepared: bool, by_an
                 value = dict.fromkeys(value, "5" if "b" in value else 5) | ({"a": 5} if "a" in value else {})
                 value |= {"c": 7} if "c" in value else {}
                 assert conn.fetch_val(write, [value], prepared) == value
-                changer.execute("ALTER TYPE changing ADD ATTRIBUTE more int4 CASCADE")
+                changer.execute(f"ALTER TYPE {changing} ADD ATTRIBUTE more int4 CASCADE")
                 wider = {**value, "more": 6}
                 assert conn.fetch_val(write, [wider], prepared) == wider
-                assert conn.fetch_val("SELECT $1::changing", [wider], prepared) == wider
-                changer.execute("ALTER TYPE changing DROP ATTRIBUTE more CASCADE")
-                assert conn.fetch_val("SELECT $1::changing", [value], prepared) == value
+                assert conn.fetch_val(f"SELECT $1::{changing}", [wider], prepared) == wider
+                changer.execute(f"ALTER TYPE {changing} DROP ATTRIBUTE more CASCADE")
+                assert conn.fetch_val(f"SELECT $1::{changing}", [value], prepared) == value
                 assert conn.fetch_val(write, [value], prepared) == value
             ensure_usable(conn)
         finally:
-            other.execute_batch("DROP TABLE changing_rows; DROP TYPE changing")
+            other.execute_batch(f"DROP TABLE {changing}_rows; DROP TYPE {changing}")
