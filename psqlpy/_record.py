@@ -14,8 +14,9 @@ _cell = tuple.__getitem__
 class Record(tuple[Any, ...]):
     """One row: equal to the tuple of its values, with access by position, slice and column name.
 
-    `in`, iteration and comparison are those of the tuple, so they see values. Of several columns with one
-    name, the name means the last. A slice is a list.
+    Iteration and comparison are those of the tuple, so they see values. `in` finds columns by their names, as in
+    asyncpg, and values, as in psqlpy 0.13. Of several columns with one name, the name means the last. A slice is a
+    list.
     """
 
     # The names belong to a subclass for each row shape (record_type): a tuple has no slots to keep them in,
@@ -41,6 +42,9 @@ class Record(tuple[Any, ...]):
         except TypeError:
             kind = type(key).__name__
             raise TypeError(f"record key must be an int, a slice or a str, not {kind}") from None
+
+    def __contains__(self, key: object) -> bool:
+        return (isinstance(key, str) and key in self._positions) or tuple.__contains__(self, key)
 
     def keys(self) -> list[str]:
         """Return the column names, in the order of the columns."""

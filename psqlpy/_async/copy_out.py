@@ -6,9 +6,10 @@ from functools import partial
 from os import PathLike
 from re import sub
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
+from psqlpy._io.blocks import Unique
 from psqlpy._io.pausing import async_attach, async_leave, async_turn
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import AsyncFile, async_outcome
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], object]
 
+T = TypeVar("T")  # a row, tuple or dict, or bytes
+
 # Rows that are decoded at once.
 _PORTION = 500
 _BINARY_HEAD = 19  # without an extension, which no server has ever sent
 
 
-class CopyOut:
+class CopyOut(Unique, Generic[T]):
     """The rows of a table or a query, one after the other, or the bytes of the copy, part by part.
 
     It has the connection for itself from the first item to the last, and reads no further than it is iterated over.
@@ -96,7 +99,7 @@ class CopyOut:
         self._plan: Any = None
         # Of the part that arrived last: what isn't decoded yet, and what is.
         self._data = memoryview(b"")
-        self._items: Iterator[Any] = iter(())
+        self._items: Iterator[T] = iter(())
         self._headed = False
         self._number = 0
         # How many rows were reported to `progress`.
@@ -104,10 +107,10 @@ class CopyOut:
         #: How many rows were copied; None before the end.
         self.row_count: int | None = None
 
-    def __aiter__(self) -> CopyOut:
+    def __aiter__(self) -> CopyOut[T]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> T:
         for item in self._items:
             return item
         while await self._refill():
@@ -115,7 +118,7 @@ class CopyOut:
                 return item
         raise StopAsyncIteration
 
-    async def __aenter__(self) -> CopyOut:
+    async def __aenter__(self) -> CopyOut[T]:
         return self
 
     async def __aexit__(
@@ -153,7 +156,8 @@ class CopyOut:
                 self.close()
                 return False
             if self._columns is None:
-                self._items = iter((data,))
+                part: Any = data
+                self._items = iter((part,))
             else:
                 skipped = 0 if self._headed or not self._columns.binary else _BINARY_HEAD
                 self._headed = True

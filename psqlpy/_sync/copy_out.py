@@ -7,9 +7,10 @@ from functools import partial
 from os import PathLike
 from re import sub
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
+from psqlpy._io.blocks import Unique
 from psqlpy._io.pausing import sync_attach, sync_leave, sync_turn
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import SyncFile, sync_outcome
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], object]
 
+T = TypeVar("T")  # a row, tuple or dict, or bytes
+
 # Rows that are decoded at once.
 _PORTION = 500
 _BINARY_HEAD = 19  # without an extension, which no server has ever sent
 
 
-class CopyOut:
+class CopyOut(Unique, Generic[T]):
     """The rows of a table or a query, one after the other, or the bytes of the copy, part by part.
 
     It has the connection for itself from the first item to the last, and reads no further than it is iterated over.
@@ -97,7 +100,7 @@ class CopyOut:
         self._plan: Any = None
         # Of the part that arrived last: what isn't decoded yet, and what is.
         self._data = memoryview(b"")
-        self._items: Iterator[Any] = iter(())
+        self._items: Iterator[T] = iter(())
         self._headed = False
         self._number = 0
         # How many rows were reported to `progress`.
@@ -105,10 +108,10 @@ class CopyOut:
         #: How many rows were copied; None before the end.
         self.row_count: int | None = None
 
-    def __iter__(self) -> CopyOut:
+    def __iter__(self) -> CopyOut[T]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         for item in self._items:
             return item
         while self._refill():
@@ -116,7 +119,7 @@ class CopyOut:
                 return item
         raise StopIteration
 
-    def __enter__(self) -> CopyOut:
+    def __enter__(self) -> CopyOut[T]:
         return self
 
     def __exit__(
@@ -154,7 +157,8 @@ class CopyOut:
                 self.close()
                 return False
             if self._columns is None:
-                self._items = iter((data,))
+                part: Any = data
+                self._items = iter((part,))
             else:
                 skipped = 0 if self._headed or not self._columns.binary else _BINARY_HEAD
                 self._headed = True

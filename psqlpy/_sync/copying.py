@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from os import PathLike
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from psqlpy import exceptions
 from psqlpy._io.blocks import SyncCall, sync_call
@@ -202,11 +202,53 @@ class Copying:
         schema_name: str | None = None,
         *,
         query: str | None = None,
+        as_dict: Literal[False] = False,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> CopyOut[tuple[Any, ...]]: ...
+
+    @overload
+    def copy_out(
+        self,
+        table_name: str | None = None,
+        destination: None = None,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        query: str | None = None,
+        as_dict: Literal[True],
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> CopyOut[dict[str, Any]]: ...
+
+    @overload
+    def copy_out(
+        self,
+        table_name: str | None = None,
+        destination: None = None,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        query: str | None = None,
         as_dict: bool = False,
         progress: Progress | None = None,
         timeout: float | None = None,
+    ) -> CopyOut[Any]: ...
+
+    @overload
+    def copy_out(
+        self,
+        table_name: str | None = None,
+        destination: None = None,
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        *,
+        query: str | None = None,
+        as_dict: Literal[False] = False,
+        progress: Progress | None = None,
+        timeout: float | None = None,
         **options: Unpack[CopyOutOptions],
-    ) -> CopyOut: ...
+    ) -> CopyOut[bytes]: ...
 
     @overload
     def copy_out(
@@ -217,7 +259,7 @@ class Copying:
         schema_name: str | None = None,
         *,
         query: str | None = None,
-        as_dict: bool = False,
+        as_dict: Literal[False] = False,
         progress: Progress | None = None,
         timeout: float | None = None,
         **options: Unpack[CopyOutOptions],
@@ -235,7 +277,7 @@ class Copying:
         progress: Progress | None = None,
         timeout: float | None = None,
         **options: Unpack[CopyOutOptions],
-    ) -> CopyOut | SyncCall[int]:
+    ) -> CopyOut[Any] | SyncCall[int]:
         """Copy a table, or what a query returns, to a path, an open file or a callback that takes bytes.
 
         Returns the number of rows then. Without a destination it returns what is iterated over: rows, as tuples or,
@@ -249,7 +291,9 @@ class Copying:
             raise exceptions.ParameterValueError(
                 "as_dict is for rows: leave the destination, the format and its options out"
             )
-        copy = CopyOut(self, source, statement, given if raw else None, as_dict, progress, timeout)
+        copy: CopyOut[Any] = CopyOut(
+            self, source, statement, given if raw else None, as_dict, progress, timeout
+        )
         if destination is None:
             return copy
         if not (

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from psqlpy import exceptions
 from psqlpy._io.blocks import Unique
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from psqlpy._io.links import SyncLink
     from psqlpy._sync.connection import Connection
 
+R = TypeVar("R")  # a row: dict or tuple
 
-class RowStream(Unique):
+
+class RowStream(Unique, Generic[R]):
     """Made by `stream()`; iterating gives one row after the other. Read it to its end, or close it."""
 
     __slots__ = (
@@ -63,7 +65,7 @@ class RowStream(Unique):
         self._chunk_size = chunk_size
         self._as_tuple = as_tuple
         self._timeout = timeout
-        self._rows: Iterator[Any] = iter(())
+        self._rows: Iterator[R] = iter(())
         self._connection: Connection | None = None
         self._link: SyncLink | None = None
         # One of the two, once it is open.
@@ -72,10 +74,10 @@ class RowStream(Unique):
 
     # Iterating
 
-    def __iter__(self) -> RowStream:
+    def __iter__(self) -> RowStream[R]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> R:
         for row in self._rows:
             return row
         if self._state == "ended":
@@ -173,7 +175,7 @@ class RowStream(Unique):
         """Do what `close` does, and wait until the connection is free."""
         self.close(timeout=timeout)
 
-    def __enter__(self) -> RowStream:
+    def __enter__(self) -> RowStream[R]:
         return self
 
     def __exit__(
@@ -217,6 +219,29 @@ class Streaming(Executor):
 
     __slots__ = ()
 
+    @overload
+    def stream(
+        self,
+        querystring: str,
+        parameters: object = None,
+        *,
+        chunk_size: int = 1000,
+        as_tuple: Literal[False] = False,
+        timeout: float | None = None,
+    ) -> RowStream[dict[str, Any]]: ...
+
+    @overload
+    def stream(
+        self,
+        querystring: str,
+        parameters: object = None,
+        *,
+        chunk_size: int = 1000,
+        as_tuple: Literal[True],
+        timeout: float | None = None,
+    ) -> RowStream[tuple[Any, ...]]: ...
+
+    @overload
     def stream(
         self,
         querystring: str,
@@ -225,7 +250,17 @@ class Streaming(Executor):
         chunk_size: int = 1000,
         as_tuple: bool = False,
         timeout: float | None = None,
-    ) -> RowStream:
+    ) -> RowStream[Any]: ...
+
+    def stream(
+        self,
+        querystring: str,
+        parameters: object = None,
+        *,
+        chunk_size: int = 1000,
+        as_tuple: bool = False,
+        timeout: float | None = None,
+    ) -> RowStream[Any]:
         """Iterate over the rows of one statement, as dicts or tuples, as they arrive; nothing else is kept in memory.
 
         At most `chunk_size` rows are read ahead; the server waits while nobody asks for more. No transaction is needed.

@@ -34,6 +34,10 @@ async def asynchronous(pool: ConnectionPool) -> None:
         for result in cursor:  # needs async
             print(result)
         print((await cursor.fetchone()).nothing)  # no such attribute
+        async for row in connection.stream("SELECT 1"):
+            row.upper()  # a dict
+        async for part in pool.copy_out("users", format="csv"):
+            part.items()  # bytes
 
 def synchronous(pool: SyncPool) -> None:
     number: int = pool.run_transaction(lambda transaction: "text")  # of str

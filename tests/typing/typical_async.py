@@ -126,7 +126,10 @@ async def one(id: int) -> str:
 async def read_slowly() -> None:
     async with pool.acquire() as connection:
         async for row in connection.stream("SELECT id FROM users", chunk_size=500, as_tuple=True):
-            print(row)
+            pair: tuple[Any, ...] = row
+            print(pair)
+        ids: list[int] = [row["id"] async for row in connection.stream("SELECT id FROM users")]
+        print(ids)
         async with connection.cursor("SELECT id FROM users", array_size=10, scroll=True) as cursor:
             last: QueryResult = await cursor.fetch_last()
             print(last.result(), (await cursor.fetchmany(5)).rowcount)
@@ -146,8 +149,10 @@ async def copy(path: Path) -> int:
     stored: int = await pool.copy_records_to_table("users", records(), ["id", "name"])
     stored += await pool.copy_in("users", path, format="csv", header=True)
     stored += await pool.copy_out("users", path, progress=lambda rows, size: print(rows, size))
-    async for row in pool.copy_out("users"):
-        print(row)
+    rows: list[tuple[Any, ...]] = [row async for row in pool.copy_out("users")]
+    named_rows: list[dict[str, Any]] = [row async for row in pool.copy_out("users", as_dict=True)]
+    lines: list[bytes] = [part async for part in pool.copy_out("users", format="csv")]
+    print(rows, named_rows, lines)
     return stored
 
 

@@ -96,7 +96,10 @@ def one(id: int) -> str:
 def read_slowly() -> None:
     with pool.acquire() as connection:
         for row in connection.stream("SELECT id FROM users", chunk_size=500, as_tuple=True):
-            print(row)
+            pair: tuple[Any, ...] = row
+            print(pair)
+        ids: list[int] = [row["id"] for row in connection.stream("SELECT id FROM users")]
+        print(ids)
         with connection.cursor("SELECT id FROM users", array_size=10, scroll=True) as cursor:
             last: QueryResult = cursor.fetch_last()
             print(last.result(), (cursor.fetchmany(5)).rowcount)
@@ -116,8 +119,10 @@ def copy(path: Path) -> int:
     stored: int = pool.copy_records_to_table("users", records(), ["id", "name"])
     stored += pool.copy_in("users", path, format="csv", header=True)
     stored += pool.copy_out("users", path, progress=lambda rows, size: print(rows, size))
-    for row in pool.copy_out("users"):
-        print(row)
+    rows: list[tuple[Any, ...]] = list(pool.copy_out("users"))
+    named_rows: list[dict[str, Any]] = list(pool.copy_out("users", as_dict=True))
+    lines: list[bytes] = list(pool.copy_out("users", format="csv"))
+    print(rows, named_rows, lines)
     return stored
 
 

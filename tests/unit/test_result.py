@@ -249,7 +249,7 @@ def test_record_as_a_tuple() -> None:
     assert hash(row) == hash((1, "x"))
     assert row in {(1, "x")}
     assert list(row) == [1, "x"]
-    assert "x" in row and "a" not in row
+    assert "x" in row and "a" in row and "zz" not in row
     assert row < (2, "")
     first, second = row
     assert (first, second) == (1, "x")
