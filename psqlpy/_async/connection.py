@@ -227,6 +227,15 @@ class Connection(
             if undone and isinstance(level, int):
                 self.undone_transactions.add(level)
 
+    def forget_ended(self) -> None:
+        """Notice that a statement has ended what `transaction()` began: COMMIT or ROLLBACK as text."""
+        link = self._link
+        if link is not None and link.session.in_doubt and link.is_quiet:
+            session = link.session
+            session.in_doubt = False
+            if self._begin is None and session.transaction_status is TransactionStatus.IDLE:
+                self.open_transactions.clear()
+
     def drop_begin(self) -> bool:
         """Forget a BEGIN that no statement has taken along; False if there is none."""
         begin, self._begin = self._begin, None

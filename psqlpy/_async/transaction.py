@@ -245,8 +245,11 @@ class Transaction(
         return self._connection.is_closed() or not (self._state == "new" or self._is_open())
 
     def _is_open(self) -> bool:
-        """Whether it is begun, and neither ended nor one around it."""
-        return self._state == "begun" and self._number in self._connection.open_transactions
+        """Whether it is begun, and neither it nor one around it has ended, by whatever means."""
+        if self._state != "begun":
+            return False
+        self._connection.forget_ended()
+        return self._number in self._connection.open_transactions
 
     def _start(self) -> Connection:
         """Go from new to begun, as the innermost transaction of the connection."""
@@ -256,12 +259,16 @@ class Transaction(
             raise self._finished_error()
         connection = self._connection
         link = connection.link
+        connection.forget_ended()
         open_already = link.is_quiet and link.session.transaction_status in (
             TransactionStatus.INTRANS,
             TransactionStatus.INERROR,
         )
         if connection.open_transactions or open_already:
             self._level = f"psqlpy_{self._number}"
+        else:
+            # Texts from before it say nothing about it.
+            link.session.in_doubt = False
         self._state = "begun"
         connection.open_transactions.append(self._number)
         return connection

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._protocol.failures import failed, is_stale, may_be_outdated
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query
+from psqlpy._protocol.type_lookup import settle
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -37,7 +38,7 @@ class Batch(Query):
     def write(self, session: Session) -> None:
         if self.failure is not None:
             self._renew(session, self.failure)
-        statement = self.statement = self.statement or session.statements.get(self.text)
+        statement = self.statement = self.statement or self._take_statement(session)
         if statement.state != "ready":
             self._write_prepare(session, statement)
             return
@@ -46,10 +47,7 @@ class Batch(Query):
                 self.pieces.extend(statement.parameter_plan.encode_rows(self.rows))
             except Exception as error:
                 self.pieces.clear()
-                if self.described:
-                    raise
-                self.refusal = error
-                self._write_question(session, statement)
+                self._write_refused(session, statement, error)
                 return
         self.plan = statement.result_plan
         self.executing = True
@@ -121,3 +119,14 @@ class ReturningBatch(Batch):
         super().receive(session, status, result)
         if self.landed > landed:
             self.results.append(result)
+
+    def land(self, session: Session) -> bool:
+        ended = super().land(session)
+        plan: Any = self.plan
+        if not ended or self.done or not self.results or not plan.self_described:
+            return ended
+
+        def learn() -> None:
+            self.plan = session.registry.result_plan(self.results[0].columns(), plan.format)
+
+        return settle(session, self, [(plan, result) for result in self.results], learn)

@@ -17,6 +17,7 @@ from psqlpy._protocol.failures import failed
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.statements import Statement
+from psqlpy._protocol.type_lookup import settle
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Columns
@@ -44,9 +45,7 @@ class Opening(Query):
         unnamed: bool,
     ) -> None:
         super().__init__(text, parameters, family, before)
-        if unnamed:
-            # Parsed each time, kept nowhere.
-            self.statement = Statement(text, b"")
+        self.unnamed = unnamed
 
     def write(self, session: Session) -> None:
         self.holds_followers = True
@@ -57,7 +56,7 @@ class Opening(Query):
             self._renew(session, self.failure)
         statement = self.statement
         if statement is None:
-            statement = self.statement = session.statements.get(self.text)
+            statement = self.statement = self._take_statement(session)
         self._check(session, statement)
         if self.refusal is not None:
             self._write_question(session, statement)
@@ -67,15 +66,16 @@ class Opening(Query):
             try:
                 packed = statement.parameter_plan.encode(self.parameters)
             except Exception as error:
-                if self.described:
-                    raise
-                self.refusal = error
-                self._write_question(session, statement)
+                self._write_refused(session, statement, error)
             else:
                 self._open(session, statement, packed)
 
+    def _take_statement(self, session: Session) -> Statement:
+        # An unnamed one is parsed each time, and kept nowhere.
+        return Statement(self.text, b"") if self.unnamed else super()._take_statement(session)
+
     def _check(self, session: Session, statement: Statement) -> None:
-        """Refuse, before anything is sent, what can't be opened."""
+        """Refuse what can't be opened. Called before the statement is prepared, and again when it is."""
 
     def _open(self, session: Session, statement: Statement, packed: bytes) -> None:
         raise NotImplementedError
@@ -103,7 +103,8 @@ class OpenCursor(Opening):
 
     def _check(self, session: Session, statement: Statement) -> None:
         keyword = statement.traits.keyword
-        if keyword not in _DECLARABLE:
+        # Not before the server has parsed it: what is wrong with the statement itself is the better answer.
+        if keyword not in _DECLARABLE and (statement.state == "ready" or not keyword):
             raise exceptions.combine(exceptions.ProgrammingError, self.family)(
                 f"a cursor can't be opened for {keyword or 'an empty statement'}: for anything but SELECT, VALUES, "
                 "TABLE and WITH use execute"
@@ -171,9 +172,16 @@ class Fetch(Request):
             self.fail(
                 failed(self.failure, exceptions.CursorNotOpenError if gone else exceptions.CursorFetchError)
             )
-        elif self.plan.has_dates:
+            return True
+        if self.plan.has_dates:
             self.plan = in_style(session, self.plan, self.columns)
-        return True
+        if not self.plan.self_described or self.result is None:
+            return True
+
+        def learn() -> None:
+            self.plan = session.registry.result_plan(self.columns, self.plan.format)
+
+        return settle(session, self, [(self.plan, self.result)], learn)
 
 
 class CloseCursor(Request):

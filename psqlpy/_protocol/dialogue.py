@@ -52,8 +52,8 @@ class Dialogue(Request):
             session.wait_until_quiet(self)
             return
         self.written = True
-        # What a script of any statements leaves behind isn't known.
-        session.leaves_state = True
+        # What a script of any statements leaves behind, or ends, isn't known.
+        session.leaves_state = session.in_doubt = True
         if may_prepare(self.text):
             session.statements.has_others = True
         self.going = self.talk(session.pgconn)

@@ -138,7 +138,11 @@ def is_wide(query: str) -> bool:
     return count > DESCRIBABLE_PARAMETERS
 
 
-def check_pipelined(query: str, traits: StatementTraits) -> None:
+def check_pipelined(
+    query: str,
+    traits: StatementTraits,
+    family: type[exceptions.Error] = exceptions.ConnectionExecuteError,
+) -> None:
     """Refuse, before anything is sent, a text that the extended protocol can't take or libpq would choke on."""
     if "\0" in query:
         raise exceptions.ParameterValueError(
@@ -153,11 +157,11 @@ def check_pipelined(query: str, traits: StatementTraits) -> None:
     if traits.keyword == "SET" or "client_encoding" in query.lower():
         check_client_encoding(query)
     if traits.copy_stdio:
-        raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
+        raise exceptions.combine(exceptions.ProgrammingError, family)(
             "COPY from STDIN or to STDOUT can't be executed as a statement: its data doesn't travel with it; "
             "copy from or to a file of the server, or insert with execute_many"
         )
     if traits.multiple:
-        raise exceptions.combine(exceptions.ProgrammingError, exceptions.ConnectionExecuteError)(
+        raise exceptions.combine(exceptions.ProgrammingError, family)(
             "the text has more than one statement: send them one by one, or all with execute_batch"
         )

@@ -22,7 +22,7 @@ from psqlpy._protocol.failures import (
 )
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query, describe
 from psqlpy._protocol.statements import Statement
-from psqlpy._protocol.type_lookup import can_look_up, look_up, unknown_types
+from psqlpy._protocol.type_lookup import can_look_up, look_up, settle, unknown_types
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -58,6 +58,8 @@ class Pipeline(Query):
         self.preparing: list[Statement] = []
         # Described by this very request: nothing about them can be outdated.
         self.fresh: set[Statement] = set()
+        # Texts whose composite types were looked up once more.
+        self.forgotten: set[str] = set()
         # Answers of the present flight.
         self.answers: list[PGresult] = []
         self.session: Session | None = None
@@ -81,7 +83,7 @@ class Pipeline(Query):
             statement = self._take(session, text)
             self.statements.append(statement)
             try:
-                check_pipelined(text, statement.traits)
+                check_pipelined(text, statement.traits, self.family)
                 if is_wide(text):
                     raise exceptions.ParameterValueError(
                         f"the statement takes more than {DESCRIBABLE_PARAMETERS} parameters: execute it by itself"
@@ -134,7 +136,12 @@ class Pipeline(Query):
             except (exceptions.ParameterTypeError, exceptions.ParameterValueError) as error:
                 refusal = type(error)(f"query {index + 1}: {error}")
                 if statement in self.fresh:
-                    raise refusal from None
+                    # The attributes of composite types may be other ones than when they were looked up.
+                    if statement.text in self.forgotten or not session.registry.forget_composites(
+                        statement.parameter_oids
+                    ):
+                        raise refusal from None
+                    self.forgotten.add(statement.text)
                 self.refusal = refusal
                 self._renew_statement(session, statement)
                 return None
@@ -157,6 +164,8 @@ class Pipeline(Query):
         for statement, parameters in zip(group, packed, strict=True):
             if statement.traits.leaves_state:
                 session.leaves_state = True
+            if statement.traits.unsettles_session:
+                session.in_doubt = True
             plan = statement.parameter_plan
             sent = sent and pgconn.send_execute(
                 statement.name, plan.count, parameters, statement.result_plan.format
@@ -205,7 +214,23 @@ class Pipeline(Query):
             self.results.append((result, plan))
         if group[-1].traits.drops_prepared:
             self._forget_all(session)
-        return len(self.results) == len(self.queries)
+        return len(self.results) == len(self.queries) and self._settle_all(session)
+
+    def _settle_all(self, session: Session) -> bool:
+        """Find out how to read the results that name types themselves."""
+        describing = [(plan, result) for result, plan in self.results if plan.self_described]
+        if not describing:
+            return True
+
+        def learn() -> None:
+            self.results = [
+                (result, session.registry.result_plan(result.columns(), plan.format))
+                if plan.self_described
+                else (result, plan)
+                for result, plan in self.results
+            ]
+
+        return settle(session, self, describing, learn)
 
     def _forget_all(self, session: Session) -> None:
         """The server has dropped every prepared statement, those of the queries that are left too."""

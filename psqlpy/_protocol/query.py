@@ -77,7 +77,7 @@ class Query(Request):
             self._renew(session, self.failure)
             statement = self.statement
         if statement is None:
-            statement = self.statement = session.statements.get(self.text)
+            statement = self.statement = self._take_statement(session)
         elif self.refusal is not None:
             self._write_question(session, statement)
             return
@@ -96,7 +96,7 @@ class Query(Request):
         if traits.leaves_state:
             session.leaves_state = True
         if traits.unsettles_session:
-            self.holds_followers = True
+            self.holds_followers = session.in_doubt = True
         pgconn = session.pgconn
         if self.before:
             sent = self._send_before(session)
@@ -104,6 +104,9 @@ class Query(Request):
             session.fly(self, pgconn.end_flight() if sent else -1)
         else:
             session.fly(self, pgconn.execute_flight(statement.name, encoder.count, packed, plan.format))
+
+    def _take_statement(self, session: Session) -> Statement:
+        return session.statements.get(self.text)
 
     def _write_refused(self, session: Session, statement: Statement, error: Exception) -> None:
         """Find out whether parameters don't fit because their types have changed."""
@@ -115,11 +118,11 @@ class Query(Request):
         if self.looked_up or not session.registry.forget_composites(statement.parameter_oids):
             raise error
         session.statements.invalidate(statement)
-        self.statement = session.statements.get(self.text)
+        self.statement = self._take_statement(session)
         self._write_prepare(session, self.statement)
 
     def _write_prepare(self, session: Session, statement: Statement) -> None:
-        check_pipelined(self.text, statement.traits)
+        check_pipelined(self.text, statement.traits, self.family)
         if is_wide(self.text):
             raise exceptions.ParameterValueError(
                 f"the statement takes more than {DESCRIBABLE_PARAMETERS} parameters: give a value for each of them, in "
@@ -211,7 +214,7 @@ class Query(Request):
                 statement.columns, self.plan.format
             )
 
-        return settle(session, self, self.plan, self.result, learn)
+        return settle(session, self, [(self.plan, self.result)], learn)
 
     def _look_up(self, session: Session, described: PGresult, unknown: list[int]) -> bool:
         """Ask about types before the statement is executed; until then nobody else sees it."""

@@ -49,6 +49,7 @@ class Session(Draining):
         "close_reason",
         "fd",
         "has_more",
+        "in_doubt",
         "leaves_state",
         "on_notification",
         "pgconn",
@@ -82,6 +83,8 @@ class Session(Draining):
         self.close_reason: exceptions.ConnectionLostError | None = None
         # Something was executed that may have left traces for the next user of a pooled connection.
         self.leaves_state = False
+        # A text was executed that may have ended the transaction: COMMIT, ROLLBACK, or several statements.
+        self.in_doubt = False
         # None is what it is told at the end.
         self.on_notification: Callable[[Notification | None], None] | None = None
         if not pgconn.begin_pipeline():

@@ -7,7 +7,7 @@ question, so that its failure doesn't abort what it was asked for: types that ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from psqlpy._codecs import catalog, self_described
@@ -97,23 +97,38 @@ def unknown_types(session: Session, described: PGresult) -> list[int]:
 
 def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:
     """Have types looked up before `request`, which has just landed, goes on; returns what its `land` has to."""
-    session.retry_when_quiet(request)
     lookup = TypeLookup(types, then)
     lookup.serves = request
+    if session.flights:
+        # In this order: written again before it, what was executed already would be executed once more.
+        session.retry_when_quiet(lookup)
+        session.retry_when_quiet(request)
+        return False
+    session.retry_when_quiet(request)
     session.submit(lookup, its_turn=True)
     # The connection may be lost already.
     return request.done
 
 
 def settle(
-    session: Session, request: Request, plan: ResultPlan, result: PGresult, learn: Callable[[], None]
+    session: Session,
+    request: Request,
+    results: Iterable[tuple[ResultPlan, PGresult]],
+    learn: Callable[[], None],
 ) -> bool:
-    """Have the types looked up that a result names itself; returns what the `land` of its request has to.
+    """Have the types looked up that results name themselves; returns what the `land` of their request has to.
 
-    `learn` makes the plan anew: another statement may have found a change. The result stays, whether the types can be
+    `learn` makes the plans anew: another statement may have found a change. The results stay, whether the types can be
     had or not.
     """
-    types = self_described.types_to_look_up(session.registry, plan.self_described, result)
+    registry = session.registry
+    types = sorted(
+        {
+            oid
+            for plan, result in results
+            for oid in self_described.types_to_look_up(registry, plan.self_described, result)
+        }
+    )
     if not types or not can_look_up(session, request):
         learn()
         return True

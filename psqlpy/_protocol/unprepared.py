@@ -80,11 +80,13 @@ class Unprepared(Request):
     def write(self, session: Session) -> None:
         if self.failure is not None:
             self._start_over(session, self.failure)
-        check_pipelined(self.text, self.traits)
+        check_pipelined(self.text, self.traits, self.family)
         if self.traits.leaves_state:
             session.leaves_state = True
             if self.traits.makes_prepared:
                 session.statements.has_others = True
+        if self.traits.unsettles_session:
+            session.in_doubt = True
         pgconn = session.pgconn
         query = self.text.encode()
         known = self.descriptions.get(self.text)
@@ -273,7 +275,7 @@ class Unprepared(Request):
             session.statements.clear()
         if self.done or self.plan is None or not self.plan.self_described or self.result is None:
             return True
-        return settle(session, self, self.plan, self.result, lambda: self._learn(session))
+        return settle(session, self, [(self.plan, self.result)], lambda: self._learn(session))
 
     def _learn(self, session: Session) -> None:
         self.plan = session.registry.result_plan(self.columns, self.plan.format)

@@ -10,6 +10,7 @@ import pytest
 
 from psqlpy import Connection, ConnectionPool
 from tests._async.usable import ensure_usable
+from tests.concurrency import AsyncGroup
 
 PAIR = {"a": 1, "b": "x"}
 
@@ -91,6 +92,63 @@ async def test_in_records_within_a_transaction(fresh: Connection, prepared: bool
     async with fresh.transaction() as transaction:
         await transaction.execute("CREATE TYPE pg_temp.later AS ENUM ('z')")
         assert await transaction.fetch_val("SELECT ROW('z'::pg_temp.later)", None, prepared) == ("z",)
+
+
+async def test_in_records_that_come_otherwise(fresh: Connection) -> None:
+    """Each names a type that nobody has asked about."""
+    await fresh.execute_batch(
+        "".join(f"CREATE TYPE pg_temp.mood{number} AS ENUM ('x');" for number in range(4))
+    )
+    query = "SELECT ROW('x'::pg_temp.mood{0}, $1::int4) AS r"
+    async with fresh.cursor(query.format(0), [1]) as cursor:
+        assert (await cursor.fetchall()).result() == [{"r": ("x", 1)}]
+    results = await fresh.fetch_many(query.format(1), [[1], [2]])
+    assert [result.result() for result in results] == [[{"r": ("x", 1)}], [{"r": ("x", 2)}]]
+    async with fresh.transaction() as transaction:
+        results = await transaction.pipeline(
+            [(query.format(2), [1]), ("SELECT 5 AS r",), (query.format(2), [2])]
+        )
+        assert [result.result() for result in results] == [[{"r": ("x", 1)}], [{"r": 5}], [{"r": ("x", 2)}]]
+        assert [row async for row in transaction.stream(query.format(3), [1])] == [{"r": ("x", 1)}]
+
+
+@PREPARED
+async def test_what_is_looked_up_in_company_is_executed_once(fresh: Connection, prepared: bool) -> None:
+    """The type shows in the second execution, which has others behind it."""
+    await fresh.execute_batch("CREATE TYPE pg_temp.later AS ENUM ('z'); CREATE TEMP TABLE once (i int4)")
+    insert = """INSERT INTO once VALUES ($1)
+        RETURNING CASE $1 WHEN 1 THEN ROW(1) ELSE ROW('z'::pg_temp.later) END"""
+    assert await fresh.fetch_val(insert, [1], prepared) == (1,)
+    await fresh.fetch_val("SELECT 1")
+    async with AsyncGroup() as group:
+        tasks = [group.start(fresh.fetch_val, insert, [number], prepared) for number in (2, 3)]
+        others = [group.start(fresh.fetch_val, "SELECT 1") for _ in range(5)]
+    assert [task.result() for task in (*tasks, *others)] == [("z",)] * 2 + [1] * 5
+    assert await fresh.fetch_val("SELECT array_agg(i ORDER BY i) FROM once") == [1, 2, 3]
+
+
+async def test_composite_parameters_whose_type_has_changed(pool: ConnectionPool, fresh: Connection) -> None:
+    """In requests that haven't seen the text before, and in those that have."""
+    query = "SELECT $1::pg_temp.pair AS p"
+    insert = "INSERT INTO pairs (p) VALUES ($1)"
+    expected: dict[str, Any] = dict(PAIR)
+    assert await fresh.fetch_val(query, [PAIR]) == PAIR
+    for number in range(5):
+        await fresh.execute(f"ALTER TYPE pg_temp.pair ADD ATTRIBUTE c{number} int4 CASCADE")
+        expected[f"c{number}"] = number
+        text = query if number % 2 else f"{query} -- {number}"
+        if number < 2:
+            async with fresh.cursor(text, [expected], prepared=bool(number)) as cursor:
+                assert (await cursor.fetchall()).result() == [{"p": expected}]
+        elif number == 2:
+            assert [row async for row in fresh.stream(text, [expected])] == [{"p": expected}]
+        elif number == 3:
+            async with fresh.transaction() as transaction:
+                [result] = await transaction.pipeline([(text, [expected])])
+                assert result.result() == [{"p": expected}]
+        else:
+            await fresh.execute_many(insert, [[expected], [expected]])
+            assert await fresh.fetch_val("SELECT p FROM pairs LIMIT 1") == expected
 
 
 @PREPARED

@@ -189,7 +189,21 @@ async def test_bad_sql_is_a_database_error(conn: Connection) -> None:
         with pytest.raises(exceptions.DatabaseError) as caught:
             await conn.cursor(query).start()
         assert isinstance(caught.value, exceptions.CursorStartError)
+        # What the server says of it, whether or not it begins like a query.
+        assert caught.value.sqlstate in ("42601", "42P01")
+    assert str(caught.value).startswith('syntax error at or near "SELEC"')
+    assert caught.value.position == 1
     await ensure_usable(conn)
+
+
+async def test_what_is_refused_in_a_transaction_leaves_that_as_it_was(conn: Connection, table: str) -> None:
+    async with conn.transaction() as transaction:
+        for query in (f"INSERT INTO {table} VALUES (1)", "COPY pg_class TO STDOUT", "SELECT 1; SELECT 2", ""):
+            with pytest.raises(exceptions.CursorStartError) as caught:
+                await transaction.cursor(query).start()
+            assert isinstance(caught.value, exceptions.ProgrammingError)
+        await transaction.execute(f"INSERT INTO {table} VALUES (2)")
+    assert (await conn.fetch(f"SELECT id FROM {table}")).result() == [{"id": 2}]
 
 
 async def test_what_is_no_query_is_refused_and_not_executed(conn: Connection, table: str) -> None:
