@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 
-PROGRAM = """
+import pytest
+
+BEGINNING = """
 import json, os, random, signal, sys, threading, time
 import psqlpy, psqlpy.sync
 
-end = time.monotonic() + 4
+end = time.monotonic() + float(sys.argv[2])
 
 def strike():
     while time.monotonic() < end:
@@ -26,7 +28,9 @@ def until_done(step):
 
 pool = psqlpy.sync.ConnectionPool(sys.argv[1], max_db_pool_size=2)
 seen = {"right": 0, "wrong": 0, "interrupted": 0, "errors": []}
+"""
 
+QUERIES = """
 def use():
     while time.monotonic() < end:
         try:
@@ -46,7 +50,43 @@ def use():
             pass
         except psqlpy.Error as error:
             seen["errors"].append(repr(error))
+"""
 
+STREAMS = """
+def use():
+    # Its connection is used on, as long as it lives.
+    while time.monotonic() < end:
+        connection = pool.connection()
+        while time.monotonic() < end and not connection.is_closed():
+            try:
+                read(connection, random.random() < 0.5)
+            except KeyboardInterrupt:
+                seen["interrupted"] += 1
+            except psqlpy.exceptions.ConnectionClosedError:
+                pass
+            except psqlpy.Error as error:
+                seen["errors"].append(repr(error))
+        until_done(connection.close)
+
+def read(connection, by_block):
+    token = random.random()
+    rows = connection.stream("SELECT g, $1::float8 AS token FROM generate_series(1, 2000) AS g", [token], timeout=5)
+    count = 0
+    if by_block:
+        with rows:
+            for row in rows:
+                count += 1
+                seen["wrong"] += row != {"g": count, "token": token}
+    else:
+        for row in rows:
+            count += 1
+            seen["wrong"] += row != {"g": count, "token": token}
+    seen["wrong"] += count != 2000
+    seen["wrong"] += connection.fetch_val("SELECT $1::float8", [token], timeout=5) != token
+    seen["right"] += 1
+"""
+
+ENDING = """
 threading.Thread(target=strike, daemon=True).start()
 until_done(use)
 until_done(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
@@ -55,9 +95,14 @@ print(json.dumps(seen))
 """
 
 
-def test_a_storm_of_interrupts(dsn: str) -> None:
+@pytest.mark.parametrize(
+    ("use", "seconds", "least"),
+    [(QUERIES, "4", 10), (STREAMS, "2", 2)],
+    ids=["queries", "streams"],
+)
+def test_a_storm_of_interrupts(dsn: str, use: str, seconds: str, least: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, dsn],
+        [sys.executable, "-c", BEGINNING + use + ENDING, dsn, seconds],
         capture_output=True,
         text=True,
         timeout=50,
@@ -66,5 +111,5 @@ def test_a_storm_of_interrupts(dsn: str) -> None:
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert seen["wrong"] == 0 and seen["errors"] == []
-    assert seen["interrupted"] > 10 and seen["right"] > 10
+    assert seen["interrupted"] > least and seen["right"] > least
     assert seen["last"] == 7
