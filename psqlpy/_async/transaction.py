@@ -18,7 +18,7 @@ from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
-from psqlpy._protocol.transaction import check_name, quote_identifier, start_transaction
+from psqlpy._protocol.transaction import check_name, finished, quote_identifier, start_transaction
 
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
@@ -256,7 +256,7 @@ class Transaction(
         if self._is_open():
             raise exceptions.TransactionBeginError("transaction is already started")
         if self._state != "new":
-            raise self._finished_error()
+            raise finished()
         connection = self._connection
         link = connection.link
         connection.forget_ended()
@@ -298,13 +298,8 @@ class Transaction(
                 "transaction is not started: use it as a block, or call begin()"
             )
         if not self._is_open():
-            raise self._finished_error()
+            raise finished()
         return self._connection
-
-    def _finished_error(self) -> exceptions.TransactionFinishedError:
-        return exceptions.TransactionFinishedError(
-            "transaction is already committed or rolled back: make another one with connection.transaction()"
-        )
 
     def _peer(self) -> PGconn:
         return self._connection._peer()

@@ -24,6 +24,7 @@ from psqlpy._protocol.failures import closed, hung_up
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import Column, Event, State, advance
 from psqlpy._protocol.statements import StatementCache
+from psqlpy._protocol.transaction import finished, is_stranded
 
 if TYPE_CHECKING:
     from psqlpy._protocol.dialogue import Dialogue
@@ -149,6 +150,9 @@ class Session(Draining):
 
     def _write(self, request: Request) -> None:
         """It is the request's turn."""
+        if self.in_doubt and not self.flights and is_stranded(request, self.transaction_status):
+            request.fail(finished())
+            return
         self.submit(request, its_turn=True)
 
     def _fail_unwritten(self, request: Request, error: Exception) -> None:

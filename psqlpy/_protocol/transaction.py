@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from psqlpy import exceptions
+from psqlpy._pq.enums import TransactionStatus
+
+if TYPE_CHECKING:
+    from psqlpy._protocol.request import Request
 
 # NAMEDATALEN - 1: of a longer name the server takes so many bytes, so that two of them may become one.
 _LONGEST_NAME = 63
@@ -54,3 +60,19 @@ def check_name(name: object, what: str) -> str:
             f"{what}'s name has at most {_LONGEST_NAME} bytes: {name!r} is longer"
         )
     return name
+
+
+def is_stranded(request: Request, status: TransactionStatus) -> bool:
+    """Whether a statement of a transaction has waited behind a COMMIT as text, and would be executed outside of it."""
+    return (
+        status is TransactionStatus.IDLE
+        and request.family is exceptions.TransactionExecuteError
+        and not request.before
+    )
+
+
+def finished() -> exceptions.TransactionFinishedError:
+    """What a statement gets whose transaction has ended."""
+    return exceptions.TransactionFinishedError(
+        "transaction is already committed or rolled back: make another one with connection.transaction()"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,25 @@ async def test_it_ends_the_transaction_as_its_method_does(
         async with conn.transaction() as following:
             await following.execute(insert, [3])
     assert await pool.fetch_val(f"SELECT count(*) FROM {table}") == 2 * stored + 1
+    await ensure_usable(conn)
+
+
+async def test_what_waits_behind_it_is_not_executed(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    insert = f"INSERT INTO {table} VALUES ($1)"
+    async with conn.transaction() as transaction:
+        first, _, *others = await asyncio.gather(
+            transaction.execute(insert, [1]),
+            transaction.execute("COMMIT"),
+            transaction.execute(insert, [2]),
+            transaction.execute(insert, [2], False),
+            transaction.execute_many(insert, [[2]]),
+            return_exceptions=True,
+        )
+        assert not isinstance(first, BaseException)
+        assert [type(other) for other in others] == [exceptions.TransactionFinishedError] * 3
+    assert (await pool.fetch(f"SELECT id FROM {table}")).result() == [{"id": 1}]
     await ensure_usable(conn)
 
 
