@@ -220,6 +220,24 @@ async def test_statements_of_others_wait(conn: Connection) -> None:
     await ensure_usable(conn)
 
 
+async def test_a_stream_that_two_read(conn: Connection) -> None:
+    rows = conn.stream("SELECT g, pg_sleep(0.2) FROM generate_series(1, 2) AS g")
+    reading = AsyncEvent()
+
+    async def read() -> int:
+        reading.set()
+        return sum([1 async for _ in rows])
+
+    async with AsyncGroup() as group:
+        count = group.start(read)
+        await reading.wait()
+        await async_wait_until(lambda: "open" in repr(rows))
+        with pytest.raises(exceptions.InterfaceError, match="being read elsewhere"):
+            await rows.__anext__()
+    assert count.result() == 2
+    await ensure_usable(conn)
+
+
 async def test_two_streams_on_one_connection_follow_each_other(conn: Connection) -> None:
     async def read() -> int:
         return sum([1 async for _ in conn.stream(ROWS, [5_000])])

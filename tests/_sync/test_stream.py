@@ -222,6 +222,24 @@ def test_statements_of_others_wait(conn: Connection) -> None:
     ensure_usable(conn)
 
 
+def test_a_stream_that_two_read(conn: Connection) -> None:
+    rows = conn.stream("SELECT g, pg_sleep(0.2) FROM generate_series(1, 2) AS g")
+    reading = SyncEvent()
+
+    def read() -> int:
+        reading.set()
+        return sum([1 for _ in rows])
+
+    with SyncGroup() as group:
+        count = group.start(read)
+        reading.wait()
+        sync_wait_until(lambda: "open" in repr(rows))
+        with pytest.raises(exceptions.InterfaceError, match="being read elsewhere"):
+            rows.__next__()
+    assert count.result() == 2
+    ensure_usable(conn)
+
+
 def test_two_streams_on_one_connection_follow_each_other(conn: Connection) -> None:
     def read() -> int:
         return sum([1 for _ in conn.stream(ROWS, [5_000])])

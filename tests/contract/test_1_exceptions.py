@@ -121,6 +121,28 @@ async def test_an_error_has_the_fields_of_the_server(conn: Connection, table: st
     assert error.args == (str(error),)
 
 
+async def test_the_fields_that_a_function_sets(conn: Connection) -> None:
+    fields = {
+        "message": "a message",
+        "detail": "a detail",
+        "hint": "a hint",
+        "schema_name": "a schema",
+        "table_name": "a table",
+        "column_name": "a column",
+        "datatype_name": "a type",
+        "constraint_name": "a constraint",
+    }
+    using = ", ".join(f"{name.removesuffix('_name')} = '{value}'" for name, value in fields.items())
+    with pytest.raises(exceptions.CheckViolation) as caught:
+        await conn.execute(f"DO $$ BEGIN RAISE check_violation USING {using}; END $$")
+    assert {name: getattr(caught.value, name) for name in fields} == fields
+    assert (caught.value.sqlstate, caught.value.severity, caught.value.position) == ("23514", "ERROR", None)
+    with pytest.raises(exceptions.SyntaxError) as wrong:
+        await conn.execute("SELECT 1 FRM x y")
+    assert wrong.value.position == 14
+    await ensure_usable(conn)
+
+
 async def test_a_value_that_does_not_convert_is_a_mapping_error_and_a_type_error(conn: Connection) -> None:
     with pytest.raises(exceptions.PyToRustValueMappingError, match=r"\$1.*float.*int4") as caught:
         await conn.execute("SELECT $1::int4", [1.5])

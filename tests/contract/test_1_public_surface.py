@@ -213,7 +213,18 @@ async def test_what_holds_a_connection_is_not_copied(
 ) -> None:
     statement = await conn.prepare("SELECT 1")
     transaction, cursor, stream = conn.transaction(), conn.cursor("SELECT 1"), conn.stream("SELECT 1")
-    for one in (pool, conn, transaction, cursor, stream, statement, pool.listener(), pool.transaction()):
+    copy_out = conn.copy_out("pg_class")
+    for one in (
+        pool,
+        conn,
+        transaction,
+        cursor,
+        stream,
+        copy_out,
+        statement,
+        pool.listener(),
+        pool.transaction(),
+    ):
         with pytest.raises(TypeError, match="can't be copied or pickled"):
             copied(one)
     await ensure_usable(conn)

@@ -42,7 +42,7 @@ async def test_the_wait_for_a_connection_can_be_bounded(dsn: str) -> None:
     async with ConnectionPool(dsn, max_db_pool_size=1, acquire_timeout=0.05) as pool, pool.acquire():
         with pytest.raises(exceptions.PoolTimeoutError, match=r"0\.\d+ s") as caught:
             await pool.connection()
-        assert isinstance(caught.value, TimeoutError | exceptions.BaseConnectionPoolError)
+        assert {TimeoutError, exceptions.BaseConnectionPoolError} < set(type(caught.value).__mro__)
         assert pool.status() == (1, 1, 0, 0)
 
 

@@ -51,6 +51,22 @@ async def test_use_before_begin(conn: Connection) -> None:
     await ensure_usable(conn)
 
 
+async def test_begin_waits_for_the_server_and_the_block_does_not(
+    conn: Connection, observer: ConnectionPool
+) -> None:
+    async def state() -> Any:
+        return await observer.fetch_val(
+            "SELECT state FROM pg_stat_activity WHERE pid = $1", [conn.backend_pid]
+        )
+
+    async with conn.transaction() as transaction:
+        assert await state() == "idle" and await conn.in_transaction()
+    transaction = conn.transaction()
+    await transaction.begin()
+    assert await state() == "idle in transaction"
+    await transaction.rollback()
+
+
 async def test_begin_twice(conn: Connection) -> None:
     transaction = conn.transaction()
     await transaction.begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator
@@ -125,6 +126,50 @@ async def test_which_callbacks_are_taken(pool: ConnectionPool, channel: str) -> 
         plain = callbacks.calls[0]
         assert plain[:3] == (connection, "p", channel) and isinstance(plain[3], int)
         assert callbacks.calls == [plain, plain, ("mark", *plain), plain]
+
+
+async def test_one_message_at_a_time_its_callbacks_in_their_order(pool: ConnectionPool, channel: str) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    seen: list[str] = []
+
+    async def slow(connection: Any, payload: str, *arguments: Any) -> None:
+        seen.append(f"slow {payload} begins")
+        begun.set()
+        await go_on.wait()
+        # What it does with the connection, or to the listener, is done meanwhile.
+        seen.append(f"slow {payload} ends {await connection.fetch_val('SELECT 1')}")
+
+    async def fast(connection: Any, payload: str, *arguments: Any) -> None:
+        seen.append(f"fast {payload}")
+
+    async with pool.listener() as listener:
+        for callback in (slow, fast):
+            await listener.add_callback(channel, callback)
+        listener.listen()
+        await pool.execute("SELECT pg_notify($1, '1'), pg_notify($1, '2')", [channel])
+        await begun.wait()
+        assert await listener.connection.fetch_val("SELECT 7") == 7
+        assert seen == ["slow 1 begins"]
+        go_on.set()
+        await async_wait_until(lambda: len(seen) == 6)
+    assert seen == [
+        *("slow 1 begins", "slow 1 ends 1", "fast 1"),
+        *("slow 2 begins", "slow 2 ends 1", "fast 2"),
+    ]
+
+
+async def test_the_block_starts_and_stops_it(pool: ConnectionPool, channel: str) -> None:
+    async with pool.listener() as listener:
+        assert listener.is_started
+        await listener.add_callback(channel, Callbacks().method)
+        pid = listener.connection.backend_pid
+    assert not listener.is_started
+
+    async def is_gone() -> bool:
+        left: int = await pool.fetch_val("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", [pid])
+        return left == 0
+
+    await async_wait_until(is_gone)
 
 
 async def test_iteration_does_not_run_callbacks(pool: ConnectionPool, channel: str) -> None:
