@@ -108,7 +108,8 @@ class Pipeline(Query):
                 break
             changed = changed or statement.traits.keyword not in _CHANGES_NO_NAMES
             self.stop += 1
-            if statement.traits.drops_prepared:
+            if statement.traits.drops_prepared or statement.traits.transaction_control == "end":
+                # Behind a COMMIT the session looks whether what is left may be executed.
                 break
 
     def _write_prepares(self, session: Session) -> bool:

@@ -91,6 +91,7 @@ class TransactionPipelining(Pipelining):
             pipeline = Pipeline(checked, self._family, connection.take_begin())
             connection.run(pipeline, deadline)
         except BaseException:
+            connection.forget_ended()
             # Its answer is waited for by nobody: whatever comes next on the connection comes behind it.
             if connection.open_transactions:
                 self._roll_back_silently()
@@ -102,6 +103,8 @@ class TransactionPipelining(Pipelining):
     ) -> list[QueryResult]:
         results = []
         for number, (text, values) in enumerate(queries, 1):
+            # The one before may have ended the transaction.
+            self._lease()
             query = Unprepared(
                 text,
                 classify(text),

@@ -69,6 +69,19 @@ async def test_what_waits_behind_it_is_not_executed(
     await ensure_usable(conn)
 
 
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_the_rest_of_a_pipeline_is_not_executed(
+    conn: Connection, pool: ConnectionPool, table: str, prepared: bool
+) -> None:
+    insert = f"INSERT INTO {table} VALUES ($1)"
+    async with conn.transaction() as transaction:
+        with pytest.raises(exceptions.TransactionClosedError):
+            await transaction.pipeline([(insert, [1]), ("COMMIT",), (insert, [2])], prepared)
+        assert transaction.is_closed()
+    assert (await pool.fetch(f"SELECT id FROM {table}")).result() == [{"id": 1}]
+    await ensure_usable(conn)
+
+
 async def test_a_chained_one_goes_on(conn: Connection, pool: ConnectionPool, table: str) -> None:
     with pytest.raises(LookupError):
         async with conn.transaction() as transaction:
