@@ -322,7 +322,7 @@ async def test_the_server_waits_for_a_slow_reader(conn: Connection, observer: Co
 
 async def test_wrong_arguments(conn: Connection) -> None:
     with pytest.raises(exceptions.ParameterTypeError):
-        conn.stream(ROWS, [1], chunk_size="1")  # type: ignore[arg-type]
+        conn.stream(ROWS, [1], chunk_size="1")  # type: ignore[call-overload]
     with pytest.raises(exceptions.ParameterValueError):
         conn.stream(ROWS, [1], chunk_size=0)
     assert repr(conn.stream(ROWS)) == "<RowStream new>"

@@ -224,7 +224,7 @@ def test_bad_arguments(conn: Connection, table: str) -> None:
         lambda: conn.copy_out(),
         lambda: conn.copy_out(table, query="SELECT 1"),
         lambda: conn.copy_out(query="SELECT 1", columns=["a"]),
-        lambda: conn.copy_out(table, format="csv", as_dict=True),
+        lambda: conn.copy_out(table, format="csv", as_dict=True),  # type: ignore[call-overload]
     ]
     for call in calls:
         with pytest.raises(exceptions.PyToRustValueMappingError):

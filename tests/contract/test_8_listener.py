@@ -159,11 +159,13 @@ async def test_one_message_at_a_time_its_callbacks_in_their_order(pool: Connecti
 
 
 async def test_the_block_starts_and_stops_it(pool: ConnectionPool, channel: str) -> None:
+    states = []
     async with pool.listener() as listener:
-        assert listener.is_started
+        states.append(listener.is_started)
         await listener.add_callback(channel, Callbacks().method)
         pid = listener.connection.backend_pid
-    assert not listener.is_started
+    states.append(listener.is_started)
+    assert states == [True, False]
 
     async def is_gone() -> bool:
         left: int = await pool.fetch_val("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", [pid])
