@@ -102,13 +102,15 @@ class AsyncioDriver:
         self.cancellations: list[Cancellation] = []
         # Called once, when nobody waits for anything here any more, or the session is closed.
         self.on_settled: Callable[[], None] | None = None
-        self._fd = session.fd
+        # -1 when nothing is registered any more; libpq may have closed the socket, with rows left that were read.
+        self._fd = session.pgconn.fd
         self.is_writing = False
-        self.is_reading = True
+        self.is_reading = self._fd >= 0
         # Whether somebody will look for a reset connection; where the loop tells, nobody need.
         self._looked_after = not _forgets_reset_sockets(loop)
         self._reference = weakref.ref(self)
-        loop.add_reader(self._fd, _on_ready, self._reference, _READ)
+        if self.is_reading:
+            loop.add_reader(self._fd, _on_ready, self._reference, _READ)
 
     def __del__(self) -> None:
         if self._fd < 0:
@@ -200,7 +202,11 @@ class AsyncioDriver:
     def follow(self) -> None:
         """Wait for what the session wants now, besides input."""
         session = self.session
-        if session.wants_write != self.is_writing and not session.is_closed:
+        if session.pgconn.fd < 0:
+            # libpq closes the socket of a broken connection by itself, maybe with something left to be taken: the next
+            # one that is opened gets the number, and mustn't be taken off the loop in our stead.
+            self.let_go()
+        if session.wants_write != self.is_writing and self._fd >= 0 and not session.is_closed:
             self.is_writing = session.wants_write
             if self.is_writing:
                 self.loop.add_writer(self._fd, _on_ready, self._reference, _WRITE)
@@ -214,9 +220,8 @@ class AsyncioDriver:
         else:
             if not self.is_reading and not session.is_closed:
                 if session.pgconn.fd < 0:
-                    # libpq has closed it, with something left to be taken.
                     session.has_more = True
-                else:
+                elif self._fd >= 0:
                     self.is_reading = True
                     self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
             if session.has_more:
@@ -291,7 +296,7 @@ class AsyncioDriver:
         if fd < 0 or self.loop.is_closed() or self.session.pgconn.is_inherited:
             # A forked child shares the selector with its parent, who would wait for ever.
             return
-        writing, self.is_writing = self.is_writing, False
+        writing, self.is_writing, self.is_reading = self.is_writing, False, False
         _let_go(self.loop, fd, writing, self.session)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from psqlpy import ConnectionPool, exceptions, sync
+from tests.concurrency import async_wait_until
 from tests.parameters.certificates import Certificates
 from tests.parameters.clusters import Cluster
 from tests.parameters.conftest import Server
@@ -63,6 +64,34 @@ async def test_leaving_early(tls: None, primary: Cluster) -> None:
                 pass
         assert await connection.fetch_val("SELECT 5") == 5
         assert connection.backend_pid == pid
+
+
+async def test_a_socket_that_libpq_closes_with_rows_left(tls: None, primary: Cluster) -> None:
+    """Its number is another connection's before the last rows are taken: that one stays with the loop."""
+    rows_of_100 = "SELECT g, repeat('x', 100) AS t FROM generate_series(1, 1000000) AS g"
+    async with (
+        ConnectionPool(**primary.parameters(ssl_mode="require")) as pool,
+        pool.acquire() as connection,
+        pool.acquire() as other,
+    ):
+        session, heirs = connection.link.session, []
+        rows = connection.stream(rows_of_100, chunk_size=1000)
+        await rows.__anext__()
+        pid, waits = connection.backend_pid, "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
+
+        async def is_stuck() -> bool:
+            return bool(await other.fetch_val(waits, [pid]) == "ClientWrite")
+
+        await async_wait_until(is_stuck)
+        await other.execute("SELECT pg_terminate_backend($1, 5000)", [pid])
+        with pytest.raises(exceptions.ConnectionLostError):
+            async for _row in rows:
+                while session.pgconn.fd < 0 and session.fd not in [heir.link.session.fd for heir in heirs]:
+                    heirs.append(await pool.connection())
+        assert heirs
+        for heir in heirs:
+            assert await heir.fetch_val("SELECT 5", timeout=2) == 5
+            heir.close()
 
 
 @pytest.mark.backend("sync")
