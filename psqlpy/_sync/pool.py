@@ -161,7 +161,8 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
 
     def status(self) -> ConnectionPoolStatus:
         """The pool's four numbers, as of now."""
-        if self._dropped:
+        if self._dropped or self._cleaning:
+            # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()
         return ConnectionPoolStatus(*self._policy.status())
 

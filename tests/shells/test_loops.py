@@ -17,7 +17,9 @@ import pytest
 from psqlpy import Connection, ConnectionPool
 from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
+from tests.shells.relay import relay_to
 from tests.shells.running import RUNNERS, Main, each_runner, join, run_in_thread
+from tests.shells.traces import login
 
 Run = Callable[[Main[Any]], Any]
 
@@ -296,3 +298,21 @@ def test_statements_cancelled_by_the_end_of_a_loop(dsn: str, run: Run, observer:
             assert again(lambda: pool.fetch_val("SELECT 1", timeout=5)) == 1
         observer.wait(lambda: observer.state(pid) != "active", 2, "the statement is cancelled")
         assert pool.status() == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_numbers_after_a_loop_that_ended_before_a_cancelled_statement(dsn: str, name: str) -> None:
+    """Nobody reads the rest: its connection isn't one that the pool has, with no further call either."""
+    with relay_to(dsn) as relay, ConnectionPool(**login(dsn), host="127.0.0.1", port=relay.port) as pool:
+
+        async def leave() -> None:
+            await pool.fetch_val("SELECT 1")
+            relay.open.clear()
+            with anyio.move_on_after(0.05):
+                await pool.execute("SELECT pg_sleep(60)")
+
+        RUNNERS[name](leave)
+        assert pool.status() == (10, 0, 0, 0)
+        relay.open.set()
+        assert RUNNERS[name](lambda: pool.fetch_val("SELECT 2", timeout=5)) == 2
+        assert pool.status() == (10, 1, 1, 0)
