@@ -62,6 +62,7 @@ class FakePGconn:
     """One connection. `fail[text]` are the errors of the next executions of a statement, None for success."""
 
     fd = -1
+    new_encoding = None
 
     def __init__(self) -> None:
         #: Everything that was sent, in order.

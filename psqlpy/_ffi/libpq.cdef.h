@@ -39,6 +39,7 @@ int PQstatus(const PGconn *conn);
 int PQsocket(const PGconn *conn);
 int PQtransactionStatus(const PGconn *conn);
 int PQpipelineStatus(const PGconn *conn);
+int PQclientEncoding(const PGconn *conn);
 const char *PQparameterStatus(const PGconn *conn, const char *name);
 int PQserverVersion(const PGconn *conn);
 int PQbackendPID(const PGconn *conn);

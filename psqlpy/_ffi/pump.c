@@ -104,6 +104,7 @@ pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
     int tls = PQsslInUse(conn);
     int flushed = PQflush(conn);
     int reads = 0;
+    int encoding;
     PyThreadState *released = NULL;
 
     state->count = 0;
@@ -134,6 +135,9 @@ pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
     }
     if (PQstatus(conn) == CONNECTION_BAD)
         state->flags |= PSQ_BROKEN;
+    encoding = PQclientEncoding(conn); /* -1 when the connection is lost */
+    if (encoding >= 0 && encoding != state->encoding)
+        state->flags |= PSQ_ENCODING;
     state->notify = PQnotifies(conn);
     if (state->notify != NULL)
         state->flags |= PSQ_NOTIFY;

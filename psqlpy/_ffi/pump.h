@@ -11,12 +11,14 @@
 #define PSQ_MORE 4       /* the array is full or the budget used up: call again without waiting */
 #define PSQ_COPY 8       /* COPY data in a pipeline, where libpq can't handle it: close the connection */
 #define PSQ_NOTIFY 16    /* a notification has arrived: it is in `notify`, more may follow with PQnotifies */
+#define PSQ_ENCODING 32  /* client_encoding isn't `encoding` any more: what was delivered may be in another one */
 
 /* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
 typedef struct {
     int count;
     int flags;
-    int rows; /* of the result that psq_pump_one returned */
+    int rows;     /* of the result that psq_pump_one returned */
+    int encoding; /* libpq's number of the session's client_encoding */
     PGnotify *notify;
     PGresult *results[64];
     int statuses[64];

@@ -19,6 +19,7 @@ WANT_WRITE: int = lib.PSQ_WANT_WRITE
 MORE: int = lib.PSQ_MORE
 COPY: int = lib.PSQ_COPY
 NOTIFY: int = lib.PSQ_NOTIFY
+ENCODING: int = lib.PSQ_ENCODING
 
 ROWS_WAIT: int = lib.PSQ_ROWS_WAIT
 ROWS_END: int = lib.PSQ_ROWS_END
@@ -56,7 +57,7 @@ class PGconn:
         self._forks = _forks
         self.notice_box = NoticeBox()
         self._notice_handle = self.notice_box.handle()
-        self._pump = ffi.new("psq_pump_state *")
+        self._pump = ffi.new("psq_pump_state *", {"encoding": -1})
         lib.PQsetNoticeReceiver(pointer, lib.psq_on_notice, self._notice_handle)
 
     @classmethod
@@ -79,6 +80,8 @@ class PGconn:
 
     def begin_pipeline(self) -> bool:
         """Non-blocking, pipelined: how a session uses the connection, once connected or after `end_pipeline`."""
+        if self._pump.encoding < 0:
+            self._pump.encoding = lib.PQclientEncoding(self.pointer)
         return lib.PQsetnonblocking(self.pointer, 1) == 0 and bool(lib.PQenterPipelineMode(self.pointer))
 
     def end_pipeline(self) -> bool:
@@ -148,6 +151,12 @@ class PGconn:
 
     def parameter_status(self, name: str) -> str | None:
         return text(lib.PQparameterStatus(self.pointer, name.encode("utf-8", "replace")))
+
+    @property
+    def new_encoding(self) -> str | None:
+        """The client_encoding, if it isn't the one that the session has begun with."""
+        encoding = lib.PQclientEncoding(self.pointer)
+        return None if encoding in (-1, self._pump.encoding) else self.parameter_status("client_encoding")
 
     @property
     def host(self) -> str:

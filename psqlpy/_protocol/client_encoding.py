@@ -1,11 +1,18 @@
-"""Texts travel as UTF-8 in both directions: a session that says otherwise would store and read other characters."""
+"""Texts travel as UTF-8 in both directions: a session that says otherwise would store and read other characters.
+
+What a text says is refused before it is sent; what a parameter or a function's body says is seen when the server reports it.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._protocol.sql_text import tokenize
+
+if TYPE_CHECKING:
+    from psqlpy._protocol.session import Session
 
 _PERHAPS = re.compile(r"\b(?:CLIENT_ENCODING|NAMES)\b", re.IGNORECASE)
 _OURS = ("", "DEFAULT", "UTF8", "UNICODE")
@@ -29,6 +36,13 @@ def check_client_encoding(query: str) -> None:
             statement = []
         else:
             statement.append(token.strip("'\"").upper())
+
+
+def end_if_encoding_changed(session: Session) -> None:
+    """Give up a session that was made to speak otherwise: nothing that comes behind that can be trusted."""
+    encoding = session.pgconn.new_encoding
+    if encoding is not None:
+        session.lost(f"client_encoding was set to {encoding}, and psqlpy speaks UTF8")
 
 
 def _encoding(statement: list[str]) -> str:

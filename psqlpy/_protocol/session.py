@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
-from psqlpy._pq.connection import BROKEN, COPY, MORE, NOTIFY, WANT_WRITE, PGconn
+from psqlpy._pq.connection import BROKEN, COPY, ENCODING, MORE, NOTIFY, WANT_WRITE, PGconn
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
+from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.draining import Draining
 from psqlpy._protocol.failures import closed, hung_up
@@ -187,6 +188,10 @@ class Session(Draining):
         request = self.flights.popleft()
         if not self.pgconn.begin_pipeline():
             self.lost(self.pgconn.error_message)
+        else:
+            end_if_encoding_changed(self)
+            if self.is_closed:
+                error = closed(self.close_reason, request.family, written=True)
         if error is not None:
             request.fail(error)
         elif not request.done:
@@ -245,6 +250,8 @@ class Session(Draining):
                     return True
                 flags, results = self.pgconn.pumped()
                 self.wants_write = bool(flags & WANT_WRITE)
+                if flags & ENCODING:
+                    results = ()
                 for status, result in results:
                     if result is None:
                         self._land()
@@ -284,6 +291,8 @@ class Session(Draining):
             for notification in self.pgconn.take_notifications():
                 if self.on_notification is not None:
                     self.on_notification(notification)
+        if flags & ENCODING:
+            end_if_encoding_changed(self)
         if flags & COPY:
             self.lost("COPY has begun where it can't be carried out")
         elif flags & BROKEN and not flags & MORE:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from psqlpy import Connection, exceptions
-from tests._async.usable import ensure_usable
+from psqlpy import Connection, ConnectionPool, exceptions
+from tests._async.usable import ensure_closed, ensure_usable
 
 pytestmark = pytest.mark.loops(1)
 
@@ -54,3 +54,33 @@ async def test_ours_may_be_said_again(conn: Connection, query: str) -> None:
     await conn.execute_batch(f"{query}; SELECT 1")
     assert await conn.fetch_val("SELECT length($1)", ["äöü"]) == 3
     await ensure_usable(conn)
+
+
+UNSEEN: tuple[tuple[str, list[object] | None], ...] = (
+    ("SELECT set_config($1, $2, false)", ["client_encoding", "LATIN1"]),
+    ("SELECT set_config('client_' || 'encoding', 'LATIN1', false), 'ä'", None),
+    ("DO $do$ BEGIN EXECUTE format('SET client_%s = LATIN1', 'encoding'); END $do$", None),
+)
+
+
+@pytest.mark.parametrize(("query", "parameters"), UNSEEN)
+@pytest.mark.parametrize("way", ["prepared", "unprepared", "batch", "stream"])
+async def test_one_that_no_text_tells_ends_the_connection(
+    pool: ConnectionPool, query: str, parameters: list[object] | None, way: str
+) -> None:
+    """At once: nothing that is sent or read behind it can be trusted."""
+    pool.resize(1)
+    async with pool.acquire() as conn:
+        with pytest.raises(exceptions.ConnectionLostError, match="client_encoding was set to LATIN1"):
+            if way == "stream" and not query.startswith("DO"):
+                async for _row in conn.stream(query, parameters):
+                    pass
+            elif way == "batch" and parameters is None:
+                await conn.execute_batch(f"SELECT 1; {query}")
+            else:
+                await conn.execute(query, parameters, way == "prepared")
+        await ensure_closed(conn)
+    assert await pool.fetch_val("SHOW client_encoding") == "UTF8"
+    # One that lasts as long as a statement is no change.
+    await pool.execute("SELECT set_config($1, $2, true)", ["client_encoding", "LATIN1"])
+    await ensure_usable(pool)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from psqlpy import exceptions
-from psqlpy.sync import Connection
-from tests._sync.usable import ensure_usable
+from psqlpy.sync import Connection, ConnectionPool
+from tests._sync.usable import ensure_closed, ensure_usable
 
 pytestmark = pytest.mark.loops(1)
 
@@ -56,3 +56,33 @@ def test_ours_may_be_said_again(conn: Connection, query: str) -> None:
     conn.execute_batch(f"{query}; SELECT 1")
     assert conn.fetch_val("SELECT length($1)", ["äöü"]) == 3
     ensure_usable(conn)
+
+
+UNSEEN: tuple[tuple[str, list[object] | None], ...] = (
+    ("SELECT set_config($1, $2, false)", ["client_encoding", "LATIN1"]),
+    ("SELECT set_config('client_' || 'encoding', 'LATIN1', false), 'ä'", None),
+    ("DO $do$ BEGIN EXECUTE format('SET client_%s = LATIN1', 'encoding'); END $do$", None),
+)
+
+
+@pytest.mark.parametrize(("query", "parameters"), UNSEEN)
+@pytest.mark.parametrize("way", ["prepared", "unprepared", "batch", "stream"])
+def test_one_that_no_text_tells_ends_the_connection(
+    pool: ConnectionPool, query: str, parameters: list[object] | None, way: str
+) -> None:
+    """At once: nothing that is sent or read behind it can be trusted."""
+    pool.resize(1)
+    with pool.acquire() as conn:
+        with pytest.raises(exceptions.ConnectionLostError, match="client_encoding was set to LATIN1"):
+            if way == "stream" and not query.startswith("DO"):
+                for _row in conn.stream(query, parameters):
+                    pass
+            elif way == "batch" and parameters is None:
+                conn.execute_batch(f"SELECT 1; {query}")
+            else:
+                conn.execute(query, parameters, way == "prepared")
+        ensure_closed(conn)
+    assert pool.fetch_val("SHOW client_encoding") == "UTF8"
+    # One that lasts as long as a statement is no change.
+    pool.execute("SELECT set_config($1, $2, true)", ["client_encoding", "LATIN1"])
+    ensure_usable(pool)
