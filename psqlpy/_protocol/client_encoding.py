@@ -1,6 +1,7 @@
 """Texts travel as UTF-8 in both directions: a session that says otherwise would store and read other characters.
 
-What a text says is refused before it is sent; what a parameter or a function's body says is seen when the server reports it.
+What a text says is refused before it is sent; what a parameter or a function's body says is seen when the server
+reports it.
 """
 
 from __future__ import annotations

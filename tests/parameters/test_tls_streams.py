@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from psqlpy import ConnectionPool, exceptions, sync
+from psqlpy import Connection, ConnectionPool, exceptions, sync
 from tests.concurrency import async_wait_until
 from tests.parameters.certificates import Certificates
 from tests.parameters.clusters import Cluster
@@ -74,7 +74,8 @@ async def test_a_socket_that_libpq_closes_with_rows_left(tls: None, primary: Clu
         pool.acquire() as connection,
         pool.acquire() as other,
     ):
-        session, heirs = connection.link.session, []
+        session = connection.link.session
+        heirs: list[Connection] = []
         rows = connection.stream(rows_of_100, chunk_size=1000)
         await rows.__anext__()
         pid, waits = connection.backend_pid, "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
