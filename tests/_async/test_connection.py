@@ -6,6 +6,7 @@ import pytest
 
 from psqlpy import Connection, ConnectionPool, exceptions
 from tests._async.usable import ensure_closed, ensure_usable
+from tests.concurrency import AsyncGroup, async_wait_until
 
 
 async def test_what_it_knows_of_its_backend(conn: Connection) -> None:
@@ -90,6 +91,27 @@ async def test_timeout(conn: Connection) -> None:
     await ensure_usable(conn)
     with pytest.raises(exceptions.QueryTimeoutError):
         await conn.execute_batch("SELECT pg_sleep(10)", timeout=0.1)
+    await ensure_usable(conn)
+
+
+async def test_cancel_ends_what_others_run(conn: Connection, observer: ConnectionPool) -> None:
+    pid = conn.backend_pid
+
+    async def is_asleep() -> bool:
+        event = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
+        return bool(await observer.fetch_val(event, [pid]) == "PgSleep")
+
+    await conn.cancel()
+    async with AsyncGroup(keep_errors=True) as group:
+        call = group.start(conn.execute, "SELECT pg_sleep(60)")
+        await async_wait_until(is_asleep)
+        await conn.cancel()
+        await async_wait_until(lambda: call.done, 2)
+    assert isinstance(call.error, exceptions.QueryCanceled)
+    assert isinstance(call.error, exceptions.ConnectionExecuteError)
+    # With nothing that runs it does nothing, now or later.
+    await conn.cancel()
+    assert await conn.fetch_val("SELECT pg_backend_pid() FROM pg_sleep(0.05)") == pid
     await ensure_usable(conn)
 
 

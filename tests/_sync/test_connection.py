@@ -8,6 +8,7 @@ import pytest
 from psqlpy import exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_closed, ensure_usable
+from tests.concurrency import SyncGroup, sync_wait_until
 
 
 def test_what_it_knows_of_its_backend(conn: Connection) -> None:
@@ -92,6 +93,27 @@ def test_timeout(conn: Connection) -> None:
     ensure_usable(conn)
     with pytest.raises(exceptions.QueryTimeoutError):
         conn.execute_batch("SELECT pg_sleep(10)", timeout=0.1)
+    ensure_usable(conn)
+
+
+def test_cancel_ends_what_others_run(conn: Connection, observer: ConnectionPool) -> None:
+    pid = conn.backend_pid
+
+    def is_asleep() -> bool:
+        event = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
+        return bool(observer.fetch_val(event, [pid]) == "PgSleep")
+
+    conn.cancel()
+    with SyncGroup(keep_errors=True) as group:
+        call = group.start(conn.execute, "SELECT pg_sleep(60)")
+        sync_wait_until(is_asleep)
+        conn.cancel()
+        sync_wait_until(lambda: call.done, 2)
+    assert isinstance(call.error, exceptions.QueryCanceled)
+    assert isinstance(call.error, exceptions.ConnectionExecuteError)
+    # With nothing that runs it does nothing, now or later.
+    conn.cancel()
+    assert conn.fetch_val("SELECT pg_backend_pid() FROM pg_sleep(0.05)") == pid
     ensure_usable(conn)
 
 

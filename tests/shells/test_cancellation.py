@@ -16,6 +16,7 @@ import pytest
 from psqlpy import Connection, ConnectionPool, ConnRecyclingMethod, exceptions
 from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
+from tests.shells.running import RUNNERS, join, run_in_thread
 
 # How long a cancelled caller, and a query right after it, may take. Seconds.
 AT_ONCE = 0.1
@@ -460,3 +461,23 @@ async def test_cancel_the_check_of_a_verified_connection(dsn: str, observer: Obs
                         pass
             await async_wait_until(lambda: pool.status() == (1, 1, 1, 0), 3)
         assert await pool.fetch_val("SELECT 1") == 1
+
+
+async def test_cancel_asked_for_in_another_thread(conn: Connection, observer: Observer) -> None:
+    """Under an event loop of its own: the one that runs the statement goes on by itself."""
+    mark, pid = new_mark(), conn.backend_pid
+    errors: list[exceptions.Error] = []
+
+    async def run() -> None:
+        with pytest.raises(exceptions.QueryCanceled) as caught:
+            await conn.execute(f"SELECT pg_sleep(60) AS {mark}")
+        errors.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        await wait_running(observer, mark)
+        thread, failures = run_in_thread(lambda: RUNNERS["asyncio"](conn.cancel))
+        await async_wait_until(lambda: bool(errors), 2)
+    join(thread, failures)
+    await assert_usable(conn)
+    assert conn.backend_pid == pid

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from psqlpy import ConnectionPool, exceptions, sync
+from psqlpy import Connection, ConnectionPool, exceptions, sync
 from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
 from tests.shells.running import RUNNERS, Main, each_runner, join, run_in_thread
@@ -66,18 +66,44 @@ def test_close_between_two_runs_of_a_loop(dsn: str, name: str, observer: Observe
 
 @pytest.mark.parametrize("names", list(product(RUNNERS, repeat=2)), ids=" inside ".join)
 def test_close_inside_another_loop(dsn: str, names: tuple[str, str], observer: Observer) -> None:
+    """Of a used connection only its use is seen: it works on, and is closed when it comes back."""
     pool = ConnectionPool(dsn)
-    pids = RUNNERS[names[1]](lambda: _fill(pool))
+    used: list[Connection] = []
+
+    async def begin() -> list[int]:
+        pids = await _fill(pool)
+        used.append(await pool.connection())
+        return pids
+
+    pids = RUNNERS[names[1]](begin)
+    in_use = used[0].backend_pid
 
     async def close() -> None:
         pool.close()
+        observer.await_gone([pid for pid in pids if pid != in_use])
+        assert await used[0].fetch_val("SELECT pg_backend_pid()") == in_use
+        assert pool.status() == (0, 1, 0, 0)
+        used[0].close()
+        observer.await_gone([in_use])
+        assert pool.status() == (0, 0, 0, 0)
 
     RUNNERS[names[0]](close)
-    observer.await_gone(pids)
+
+
+def _plainly(call: Callable[[], None]) -> None:
+    call()
+
+
+def _in_a_loop(call: Callable[[], None]) -> None:
+    async def main() -> None:
+        call()
+
+    asyncio.run(main())
 
 
 @each_runner
-def test_close_in_another_thread(dsn: str, run: Run, observer: Observer) -> None:
+@pytest.mark.parametrize("inside", [_plainly, _in_a_loop], ids=["plain", "in a loop"])
+def test_close_in_another_thread(dsn: str, run: Run, inside: Callable[..., None], observer: Observer) -> None:
     """The loop runs on: waiters get an error at once, used connections keep working, idle ones are closed."""
     pool = ConnectionPool(dsn, max_db_pool_size=3)
 
@@ -98,7 +124,7 @@ def test_close_in_another_thread(dsn: str, run: Run, observer: Observer) -> None
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
             await async_wait_until(lambda: pool.status().waiting == 1)
-            thread, errors = run_in_thread(pool.close)
+            thread, errors = run_in_thread(lambda: inside(pool.close))
             await async_wait_until(lambda: bool(refused), 2)
         join(thread, errors)
         assert refused == [exceptions.BaseConnectionPoolError]
