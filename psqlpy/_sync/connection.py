@@ -82,7 +82,9 @@ class Connection(
 
     def __enter__(self) -> Connection:
         pool = self._pool
-        if self._link is None and pool is not None:
+        if self._link is None:
+            if pool is None:
+                raise self._closed_error()
             if self._entering:
                 raise exceptions.InterfaceError(
                     "connection is being acquired elsewhere: call pool.acquire() once for every block"

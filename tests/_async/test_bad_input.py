@@ -426,6 +426,9 @@ async def test_returned_connection(pool: ConnectionPool, prepared: bool) -> None
         await conn.cancel()
     with pytest.raises(exceptions.ConnectionClosedError, match=said):
         await transaction.commit()
+    with pytest.raises(exceptions.ConnectionClosedError, match=said):
+        async with conn:
+            pytest.fail("a returned connection was entered")
     await ensure_closed(conn)
     conn.close()
     assert pool.status().available == 1

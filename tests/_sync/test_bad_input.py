@@ -424,6 +424,9 @@ def test_returned_connection(pool: ConnectionPool, prepared: bool) -> None:
         conn.cancel()
     with pytest.raises(exceptions.ConnectionClosedError, match=said):
         transaction.commit()
+    with pytest.raises(exceptions.ConnectionClosedError, match=said):
+        with conn:
+            pytest.fail("a returned connection was entered")
     ensure_closed(conn)
     conn.close()
     assert pool.status().available == 1
