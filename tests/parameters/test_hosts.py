@@ -62,13 +62,16 @@ def test_a_host_name(server: Server, relay: MakeRelay, names: Names) -> None:
     assert made.connection_count == 1
 
 
-def test_host_beside_hosts(server: Server, relay: MakeRelay) -> None:
+def test_host_beside_hosts(server: Server, relay: MakeRelay, names: Names) -> None:
     """Hosts first, then host; ports go along."""
     first, second = relay(), relay()
-    both: dict[str, Any] = {"hosts": ["127.0.0.1"], "host": "127.0.0.1"}
-    assert ask("SELECT 1", **server.parameters(**both, ports=[first.port], port=second.port)) == 1
+    both: dict[str, Any] = {"hosts": ["first.example"], "host": "second.example"}
+    both |= {"ports": [first.port], "port": second.port}
+    names.update({"first.example": ["127.0.0.1"], "second.example": ["127.0.0.9"]})
+    assert ask("SELECT 1", **server.parameters(**both)) == 1
     assert (first.connection_count, second.connection_count) == (1, 0)
-    assert ask("SELECT 1", **server.parameters(**both, ports=[free_port()], port=second.port)) == 1
+    names.update({"first.example": ["127.0.0.9"], "second.example": ["127.0.0.1"]})
+    assert ask("SELECT 1", **server.parameters(**both)) == 1
     assert (first.connection_count, second.connection_count) == (1, 1)
 
 
