@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from psqlpy import Connection, ConnectionPool
+from psqlpy import Connection, ConnectionPool, exceptions
 from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
 from tests.shells.relay import relay_to
@@ -175,6 +176,32 @@ def test_a_waiter_is_served_from_another_thread(dsn: str, names: tuple[str, str]
         RUNNERS[names[1]](wait)
         join(thread, errors)
         assert served == [7]
+
+
+@pytest.mark.parametrize("names", [("asyncio", "trio"), ("uvloop", "asyncio")], ids=" then ".join)
+def test_a_loop_that_stands_still_does_not_let_go(dsn: str, names: tuple[str, str]) -> None:
+    """It may be in the middle of a callback of this very connection: under another loop that is an error, in time."""
+    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
+        handles: list[Connection] = []
+        taken, used = threading.Event(), threading.Event()
+
+        async def stand_still() -> None:
+            handles.append(await pool.connection())
+            taken.set()
+            used.wait(5)
+
+        async def use() -> None:
+            with anyio.fail_after(2), pytest.raises(exceptions.ConnectionLostError, match="does not let go"):
+                await handles[0].fetch_val("SELECT 1")
+
+        thread, errors = run_in_thread(lambda: RUNNERS[names[0]](stand_still))
+        assert taken.wait(5)
+        RUNNERS[names[1]](use)
+        used.set()
+        join(thread, errors)
+        handles.pop().close()
+        assert RUNNERS[names[1]](lambda: pool.fetch_val("SELECT 2", timeout=5)) == 2
+        assert pool.status() == (1, 1, 1, 0)
 
 
 @each_runner
