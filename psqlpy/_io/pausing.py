@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.cancel import DRAIN_BUDGET, THREAD_DRAIN_BUDGET
@@ -60,8 +61,15 @@ def sync_turn() -> None:
     """Threads take their turns."""
 
 
-def patience(deadline: float | None) -> float:
-    """How long a thread that waits until then may drain what it has left; the server is to have its chance."""
+def patience(deadline: float | None, error: BaseException | None = None) -> float:
+    """How long a thread that waits until then may drain what it has left; the server is to have its chance.
+
+    `error` is why it leaves: who is interrupted, or out of time, leaves at once.
+    """
+    if error is not None and (
+        not isinstance(error, Exception) or isinstance(error, exceptions.QueryTimeoutError)
+    ):
+        return THREAD_DRAIN_BUDGET
     if deadline is None:
         return DRAIN_BUDGET
     return min(DRAIN_BUDGET, max(THREAD_DRAIN_BUDGET, deadline - time.monotonic()))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
 from psqlpy._io.blocks import Unique
-from psqlpy._io.pausing import sync_attach, sync_leave, sync_turn
+from psqlpy._io.pausing import patience, sync_attach, sync_leave, sync_turn
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import SyncFile, sync_outcome
 from psqlpy._io.timeouts import query_timeout
@@ -125,23 +125,26 @@ class CopyOut(Unique, Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._break_off(error)
 
     def close(self) -> None:
         """Break the copy off if it hasn't ended; the server is asked to cancel it. A second call does nothing."""
+        self._break_off(None)
+
+    def _break_off(self, error: BaseException | None) -> None:
         self._closed = True
         self._items, self._data = iter(()), memoryview(b"")
         copy, self._copy = self._copy, None
         link, self._link = self._link, None
         connection, self._connection = self._connection, None
-        _close(link, copy, connection, self._executor)
+        _close(link, copy, connection, self._executor, patience(self._deadline, error))
 
     def __del__(self) -> None:
         copy, link = getattr(self, "_copy", None), getattr(self, "_link", None)
         if copy is not None and link is not None:
             # For a statement that comes before the next line has its effect.
             copy.orphaned = True
-            link.soon(partial(_close, link, copy, self._connection, self._executor))
+            link.soon(partial(_close, link, copy, self._connection, self._executor, patience(None)))
 
     # Parts
 
@@ -165,8 +168,8 @@ class CopyOut(Unique, Generic[T]):
                 self._data = memoryview(data)[skipped:]
                 self._decode()
             return True
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._break_off(error)
             raise
 
     def _part(self) -> bytes | None:
@@ -265,6 +268,9 @@ class CopyOut(Unique, Generic[T]):
                 file.flush(self._deadline)
             assert self.row_count is not None
             return self.row_count
+        except BaseException as error:
+            self._break_off(error)
+            raise
         finally:
             self.close()
             if file is not None and isinstance(destination, str | PathLike):
@@ -277,9 +283,13 @@ class CopyOut(Unique, Generic[T]):
 
 
 def _close(
-    link: SyncLink | None, copy: Dialogue | None, connection: Connection | None, executor: Copying
+    link: SyncLink | None,
+    copy: Dialogue | None,
+    connection: Connection | None,
+    executor: Copying,
+    budget: float,
 ) -> None:
     if copy is not None and link is not None and not copy.ended:
-        sync_leave(link, copy)
+        sync_leave(link, copy, budget)
     if connection is not None:
         executor._end_copy(connection)

@@ -90,7 +90,7 @@ class RowStream(Unique, Generic[R]):
             rows = self._open() if new else self._next_chunk()
         except BaseException as error:
             was_closed = self._state != "busy"
-            self._leave()
+            self._leave(error)
             if was_closed and isinstance(error, exceptions.Error):
                 # By another than who waits for rows.
                 raise StopIteration from None
@@ -184,16 +184,17 @@ class RowStream(Unique, Generic[R]):
         if error is None:
             self.close()
         else:
-            self._leave()
+            self._leave(error)
 
-    def _leave(self) -> None:
-        """Give up without waiting."""
-        cursor, stream, link = self._cursor, self._stream, self._link
+    def _leave(self, error: BaseException | None = None) -> None:
+        """Give up because of an error, without waiting where that is possible."""
+        cursor, stream, link, connection = self._cursor, self._stream, self._link, self._connection
         self._end()
         if cursor is not None:
             cursor._close_silently("closed")
-        elif stream is not None and link is not None and not stream.ended:
-            sync_leave(link, stream)
+        elif stream is not None and link is not None and connection is not None and not stream.ended:
+            deadline = None if connection.is_closed() else connection.deadline(self._timeout)
+            sync_leave(link, stream, patience(deadline, error))
 
     def _end(self) -> None:
         self._state = "ended"

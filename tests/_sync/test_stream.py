@@ -273,13 +273,19 @@ def assert_no_cursor(transaction: Transaction) -> None:
 
 def test_nothing_stays_of_a_stream_on_a_connection_given_back(pool: ConnectionPool) -> None:
     pool.resize(1)
-    with pool.acquire() as conn:
-        pid = conn.backend_pid
-        rows = conn.stream(ENDLESS)
-        rows.__next__()
-    with pool.acquire() as conn:
-        ensure_usable(conn)
-        assert conn.backend_pid == pid
+    # In threads, which have nobody to leave it to, a server that doesn't end the stream within a tenth of a second costs
+    # the connection: not each time.
+    for _ in range(5):
+        with pool.acquire() as conn:
+            pid = conn.backend_pid
+            rows = conn.stream(ENDLESS)
+            rows.__next__()
+        with pool.acquire() as conn:
+            ensure_usable(conn)
+            if conn.backend_pid == pid:
+                break
+    else:
+        pytest.fail("a connection is never kept")
     with pytest.raises(exceptions.ConnectionClosedError):
         for _ in rows:
             pass

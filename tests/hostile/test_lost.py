@@ -274,6 +274,51 @@ def test_threads_while_a_statement_runs(
     assert sync_pool.fetch_val("SELECT 1") == 1
 
 
+UNDECODABLE = (
+    "SELECT CASE g WHEN 5000 THEN 'infinity' ELSE '2026-01-01' END::date FROM generate_series(1, 1000000) g"
+)
+
+
+def _decode_a_stream(connection: sync.Connection) -> None:
+    for _ in connection.stream(UNDECODABLE):
+        pass
+
+
+def _decode_a_copy(connection: sync.Connection) -> None:
+    for _ in connection.copy_out(query=UNDECODABLE):
+        pass
+
+
+def _raise_in_a_stream(connection: sync.Connection) -> None:
+    with connection.stream(UNDECODABLE) as rows:
+        next(rows)
+        raise exceptions.DataError("its reader's own")
+
+
+def _raise_in_a_destination(connection: sync.Connection) -> None:
+    def destination(_: bytes) -> None:
+        raise exceptions.DataError("its reader's own")
+
+    connection.copy_out(query=UNDECODABLE, destination=destination)
+
+
+@pytest.mark.backend("sync")
+@pytest.mark.parametrize(
+    "read", [_decode_a_stream, _decode_a_copy, _raise_in_a_stream, _raise_in_a_destination]
+)
+def test_threads_an_error_in_the_middle_over_a_slow_wire(
+    sync_pool: sync.ConnectionPool, proxy: Proxy, read: Callable[[sync.Connection], None]
+) -> None:
+    """Who isn't out of time has some for the server's answer: the connection is usable afterwards."""
+    with sync_pool.acquire() as connection:
+        pid = connection.backend_pid
+        proxy.delay(to_client=0.12)
+        with pytest.raises(exceptions.DataError):
+            read(connection)
+        assert connection.fetch_val("SELECT 1") == 1
+        assert connection.backend_pid == pid
+
+
 @pytest.mark.backend("sync")
 def test_threads_ten_dead_idle_connections(proxied_dsn: str, proxy: Proxy, observer: Observer) -> None:
     with sync.ConnectionPool(proxied_dsn, max_db_pool_size=10) as pool:
