@@ -14,9 +14,11 @@ from tests._async.conftest import conn, observer, pool, table
 __all__ = ["anyio_backend", "conn", "observer", "parts", "pool", "table"]
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": False}
+# As a parameter, though there is but one: the summary counts by it.
+@pytest.fixture(scope="module", params=[("asyncio", {"use_uvloop": False})], ids=["asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    backend: tuple[str, dict[str, Any]] = request.param
+    return backend
 
 
 @pytest.fixture

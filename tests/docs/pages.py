@@ -20,7 +20,7 @@ HEADING = re.compile(r"^#{1,3} (.+)$")
 # <!-- not run: why -->, <!-- not in threads: why -->, <!-- not on trio: why -->
 NOTE = re.compile(r"^<!-- not (run|in threads|on trio): (.+) -->$")
 PROGRAMS = {"python", "py"}
-SHELLS = ("asyncio", "trio", "threads")
+SHELLS = ("asyncio", "uvloop", "trio", "threads")
 
 
 class Block(NamedTuple):
@@ -95,12 +95,13 @@ def shells_of(block: Block) -> list[str]:
     if "psqlpy.sync" in text:
         return ["threads"]
     if re.search(r"\basyncio\b", text):
-        return ["asyncio"]
+        # What calls `run` itself says on which loop.
+        return ["asyncio"] if "asyncio.run(" in text else ["asyncio", "uvloop"]
     if re.search(r"\btrio\b", text):
         return ["trio"]
     shells = [shell for shell in SHELLS if f"{'in' if shell == 'threads' else 'on'} {shell}" not in block.notes]
     if not re.search(r"\b(?:async|await)\b", text):
-        shells = [shell for shell in shells if shell != "trio"]
+        shells = [shell for shell in shells if shell not in ("uvloop", "trio")]
     elif re.search(r"\banyio\b", text):
         shells.remove("threads")
     return shells
@@ -117,6 +118,8 @@ def program(block: Block, shell: str) -> ast.Module:
         text = in_threads(text)
     elif shell == "trio":
         text = text.replace("import asyncio\n", "import trio\n").replace("asyncio.run(main())", "trio.run(main)")
+    elif shell == "uvloop":
+        text = text.replace("asyncio.run(main())", "__import__('uvloop').run(main())")
     module = ast.parse(text, f"{block.page}:{block.line}")
     for node in module.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "main":

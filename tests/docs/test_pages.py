@@ -1,4 +1,4 @@
-"""Each code block of each page runs, on asyncio, on trio and in threads, and prints what the page says.
+"""Each code block of each page runs, on asyncio or uvloop, on trio and in threads, and prints what the page says.
 
 Found by tests/docs/pages.py: a new page needs nothing here. A block that can't be run says why in a comment next to it,
 and is in the list NOT_RUN. What the blocks of docs/connection-pool.md must have done is in user_page.py.
@@ -10,6 +10,7 @@ import asyncio
 import doctest
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,15 @@ def cases() -> Iterator[Any]:
         for shell in shells_of(block):
             if (block.name, shell) in user_page.NOT_RUN and block.page == user_page.PAGE:
                 continue
-            mark = pytest.mark.backend("sync" if shell == "threads" else shell)
-            yield pytest.param(block, shell, id=f"{block.page}-{block.name}-{shell}", marks=mark)
+            marks = [pytest.mark.backend("sync" if shell == "threads" else shell)]
+            if {"asyncio", "uvloop"} <= set(shells_of(block)) and shell == other_loop(block):
+                marks.append(pytest.mark.long)
+            yield pytest.param(block, shell, id=f"{block.page}-{block.name}-{shell}", marks=marks)
+
+
+def other_loop(block: Block) -> str:
+    """Of the two that share a driver, one for each block is enough: this is the one for the long tests."""
+    return ("asyncio", "uvloop")[zlib.crc32(f"{block.page} {block.name}".encode()) % 2]
 
 
 @pytest.fixture(scope="module")
@@ -236,14 +244,21 @@ def test_a_note_is_for_the_next_block_only() -> None:
 @pytest.mark.parametrize(
     ("text", "shells"),
     [
-        ("```python\nawait one()\n```\n", ["asyncio", "trio", "threads"]),
+        ("```python\nawait one()\n```\n", ["asyncio", "uvloop", "trio", "threads"]),
         ("```python\nimport asyncio\nasyncio.run(main())\n```\nasync", ["asyncio", "threads"]),
-        ("```python\nawait asyncio.sleep(1)\n```\n", ["asyncio"]),
+        ("```python\nawait asyncio.sleep(1)\n```\n", ["asyncio", "uvloop"]),
+        ("```python\nasyncio.run(other())\n```\n", ["asyncio"]),
         ("```python\nimport trio\nawait one()\n```\n", ["trio"]),
-        ("```python\nimport anyio\nawait one()\n```\n", ["asyncio", "trio"]),
+        ("```python\nimport anyio\nawait one()\n```\n", ["asyncio", "uvloop", "trio"]),
         ("```python\none()\n```\n", ["asyncio", "threads"]),
-        ("<!-- not in threads: one of them waits -->\n```python\nawait one()\n```\n", ["asyncio", "trio"]),
-        ("<!-- not on trio: it has none of it -->\n\n```python\nawait one()\n```\n", ["asyncio", "threads"]),
+        (
+            "<!-- not in threads: one of them waits -->\n```python\nawait one()\n```\n",
+            ["asyncio", "uvloop", "trio"],
+        ),
+        (
+            "<!-- not on trio: it has none of it -->\n\n```python\nawait one()\n```\n",
+            ["asyncio", "uvloop", "threads"],
+        ),
     ],
 )
 def test_a_program_runs_in_every_way_that_it_can(text: str, shells: list[str]) -> None:
