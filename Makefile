@@ -21,7 +21,9 @@ help:
 setup:
 	@sh tools/bootstrap.sh
 
-demo: setup
+# The rest of the tools comes with the first of the other targets.
+demo:
+	@sh tools/bootstrap.sh demo
 	@$(VENV) examples/quickstart.py
 
 test: setup

