@@ -17,6 +17,8 @@ from tests.loops import loop_of
 TOGETHER = {
     "tests/parameters/test_session_attrs.py": "clusters",
     "tests/parameters/test_tls.py": "clusters",
+    "tests/parameters/test_tls_interrupts.py": "clusters",
+    "tests/parameters/test_tls_streams.py": "clusters",
 }
 # By the time they take, the longest first. Of the others, those with the most tests are.
 FIRST = (

@@ -191,8 +191,9 @@ def test_the_directory_is_closed_to_other_users(shared: embedded.Server) -> None
     assert shared.socket_directory == shared.directory
 
 
-def test_no_process_shows_the_password_or_the_owners_environment() -> None:
-    with owner(environment={"SECRET_OF_MINE": "hunter2", "PGOPTIONS": "-c work_mem=7MB"}) as running:
+def test_no_process_shows_the_password_or_the_owners_environment(kept: str) -> None:
+    secrets = {"SECRET_OF_MINE": "hunter2", "PGOPTIONS": "-c work_mem=7MB"}
+    with owner(environment=secrets, path=kept) as running:
         pid, password = running.server["pid"], password_of(running.server["dsn"])
         shown = command_of(pid) + command_of(parent_of(pid))
         assert b"postgres" in shown and b"supervisor" in shown
@@ -260,11 +261,11 @@ def test_a_directory_that_the_server_cannot_use_is_refused(open_path: Path) -> N
 # --- the temporary directory ----------------------------------------------------------------------
 
 
-def test_tmpdir_is_respected_also_where_it_is_too_long_for_a_socket(open_path: Path) -> None:
+def test_tmpdir_is_respected_also_where_it_is_too_long_for_a_socket(open_path: Path, kept: str) -> None:
     long = open_path / ("a long name " * 9).strip()
     for directory in (open_path, long):
         directory.mkdir(exist_ok=True)
-        with owner(environment={"TMPDIR": str(directory)}, then="sys.stdin.readline()") as running:
+        with owner(environment={"TMPDIR": str(directory)}, then="sys.stdin.readline()", path=kept) as running:
             server = running.server
             assert Path(server["directory"]).parent == directory
             assert (server["socket_directory"] == server["directory"]) == (directory == open_path)
@@ -343,16 +344,16 @@ def failing_start(directory: Path, **options: object) -> str:
     return run.stderr
 
 
-def test_a_failed_start_carries_the_log_and_leaves_nothing(open_path: Path) -> None:
-    error = failing_start(open_path, settings={"work_mem": "a banana"})
+def test_a_failed_start_carries_the_log_and_leaves_nothing(open_path: Path, kept: str) -> None:
+    error = failing_start(open_path, settings={"work_mem": "a banana"}, path=kept)
     assert "RuntimeError: the embedded server can't be started: the server ended at once" in error
     assert 'invalid value for parameter "work_mem": "a banana"' in error
     assert list(open_path.iterdir()) == []
 
 
-def test_a_chosen_port_that_is_taken_is_an_error(open_path: Path) -> None:
+def test_a_chosen_port_that_is_taken_is_an_error(open_path: Path, kept: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        error = failing_start(open_path, port=taken.getsockname()[1])
+        error = failing_start(open_path, port=taken.getsockname()[1], path=kept)
     assert "RuntimeError" in error and "Address already in use" in error
     assert list(open_path.iterdir()) == []
 

@@ -47,8 +47,9 @@ def test_a_killed_owner_takes_server_and_directory_with_it(how: signal.Signals) 
 
 
 @pytest.mark.parametrize("how", ["pass", "os._exit(0)", "raise RuntimeError"])
-def test_an_owner_that_ends_by_itself_takes_the_server_with_it(how: str) -> None:
-    with owner(then="sys.stderr.close()\n" + how) as running:
+def test_an_owner_that_ends_by_itself_takes_the_server_with_it(how: str, kept: str) -> None:
+    # What happens without data to keep is shown with an owner that is killed.
+    with owner(then="sys.stderr.close()\n" + how, path=kept) as running:
         assert running.leftovers() == []
 
 
@@ -132,16 +133,18 @@ CHILDREN = {
 
 
 @pytest.mark.parametrize("kind", CHILDREN)
-def test_a_child_of_the_owner_does_not_keep_the_server(kind: str) -> None:
+def test_a_child_of_the_owner_does_not_keep_the_server(kind: str, kept: str) -> None:
     then = f"{CHILDREN[kind]}\nprint('here', flush=True)\nsys.stdin.read()"
-    with owner(then=then) as running:
+    with owner(then=then, path=kept) as running:
         assert running.read_line() == "here\n"
         running.process.kill()
         running.process.wait()
         assert running.leftovers() == []
 
 
-def test_a_child_does_not_keep_it_either_where_processes_have_no_descriptors(open_path: Path) -> None:
+def test_a_child_does_not_keep_it_either_where_processes_have_no_descriptors(
+    open_path: Path, kept: str
+) -> None:
     """On macOS, and on Linux before 5.3."""
     script = open_path / "supervisor.py"
     script.write_text(
@@ -151,18 +154,18 @@ def test_a_child_does_not_keep_it_either_where_processes_have_no_descriptors(ope
     )
     prologue = f"from psqlpy._embedded import link; link._SUPERVISOR = {str(script)!r}\n"
     then = f"{CHILDREN['forked in C']}\nprint('here', flush=True)\nsys.stdin.read()"
-    with owner(then=then, prologue=prologue) as running:
+    with owner(then=then, prologue=prologue, path=kept) as running:
         assert running.read_line() == "here\n"
         running.process.kill()
         running.process.wait()
         assert running.leftovers() == []
 
 
-def test_a_forked_child_does_not_end_the_server() -> None:
+def test_a_forked_child_does_not_end_the_server(kept: str) -> None:
     ends = ("server.stop()", "os._exit(0)", "sys.exit()", "del server; import gc; gc.collect()")
     then = "".join(f"if os.fork() == 0:\n    {end}; os._exit(0)\nos.wait()\n" for end in ends)
     then += "print('here', flush=True)\nsys.stdin.read()"
-    with owner(then=then) as running:
+    with owner(then=then, path=kept) as running:
         assert running.read_line() == "here\n"
         assert psql(running.server["dsn"], "SELECT 1") == "1"
 
@@ -176,10 +179,10 @@ def test_server_and_supervisor_are_outside_of_the_owners_family(shared: embedded
 # --- signals that aren't meant for it -------------------------------------------------------------
 
 
-def test_ctrl_c_in_the_owners_group_leaves_the_server_alone() -> None:
+def test_ctrl_c_in_the_owners_group_leaves_the_server_alone(kept: str) -> None:
     """What a terminal's Ctrl-C and a notebook's stop button do; the owner goes on."""
     then = "import signal\nsignal.signal(signal.SIGINT, lambda *_: os.write(1, b'interrupted\\n'))\n"
-    with owner(then=then + "print('here', flush=True)\nsys.stdin.read()") as running:
+    with owner(then=then + "print('here', flush=True)\nsys.stdin.read()", path=kept) as running:
         assert running.read_line() == "here\n"
         started = psql(running.server["dsn"], "SELECT pg_postmaster_start_time()")
         for _ in range(3):
@@ -189,8 +192,8 @@ def test_ctrl_c_in_the_owners_group_leaves_the_server_alone() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
-def test_the_supervisor_ignores_the_keyboard_but_ends_in_order(how: signal.Signals) -> None:
-    with owner() as running:
+def test_the_supervisor_ignores_the_keyboard_but_ends_in_order(how: signal.Signals, kept: str) -> None:
+    with owner(path=kept) as running:
         supervisor = parent_of(running.server["pid"])
         for ignored in (signal.SIGINT, signal.SIGQUIT):
             os.kill(supervisor, ignored)
@@ -243,15 +246,15 @@ def test_without_path_nothing_waits_for_the_disk(shared: embedded.Server) -> Non
     assert psql(shared.dsn, settings + "('fsync', 'synchronous_commit', 'full_page_writes')") == "off"
 
 
-def test_path_survives_a_killed_owner_and_is_free_at_once(open_path: Path) -> None:
-    with owner(path=str(open_path)) as running:
+def test_path_survives_a_killed_owner_and_is_free_at_once(kept: str) -> None:
+    with owner(path=kept) as running:
         sql = "CREATE TABLE kept AS SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) AS g"
         assert psql(running.server["dsn"], sql) == ""
         running.process.kill()
-        with embedded.server(path=open_path) as dsn:
-            assert psql(dsn, "SELECT count(*) FROM kept") == "20000"
+        with embedded.server(path=kept) as dsn:
+            assert psql(dsn, "SELECT count(*) FROM kept; DROP TABLE kept") == "20000"
         assert running.leftovers(within=0) == []
-    assert sorted(path.name for path in open_path.iterdir()) == ["data", "lock"]
+    assert sorted(os.listdir(kept)) == ["data", "lock"]
 
 
 def test_a_start_that_was_killed_leaves_a_path_that_works(open_path: Path) -> None:
@@ -280,11 +283,11 @@ def test_a_path_that_another_start_makes_at_the_same_time(
     assert (home / "lock").exists()
 
 
-def test_one_path_serves_one_server_at_a_time(open_path: Path) -> None:
-    with embedded.server(path=open_path) as dsn:
+def test_one_path_serves_one_server_at_a_time(kept: str) -> None:
+    with embedded.server(path=kept) as dsn:
         with pytest.raises(RuntimeError, match="already: stop that one first"):
-            embedded.start(path=open_path)
-        code = f"from psqlpy import embedded; embedded.start(path={str(open_path)!r})"
+            embedded.start(path=kept)
+        code = f"from psqlpy import embedded; embedded.start(path={kept!r}, timeout=0.5)"
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another server uses" in run.stderr
         assert psql(dsn, "SELECT 1") == "1"

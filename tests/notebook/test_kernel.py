@@ -243,17 +243,30 @@ def test_a_restart_leaves_nothing(other_kernel: Kernel, watch: Watch, hard: bool
     assert kernel.value("await pool.fetch_val('SELECT 8')") == "8"
 
 
-@pytest.mark.parametrize("hard", [False, True], ids=["graceful", "hard"])
-@pytest.mark.parametrize("call", ["await pool", "plain"])
+RESTARTED = {
+    "awaited, graceful": ("await pool.execute('SELECT pg_sleep(60)')", False),
+    "plain, graceful": ("plain.execute('SELECT pg_sleep(60)')", False),
+    # To a process that is killed it makes no difference where it was.
+    "both, hard": (
+        """import threading
+threading.Thread(target=plain.execute, args=['SELECT pg_sleep(60)'], daemon=True).start()
+await pool.execute('SELECT pg_sleep(60)')""",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("cell", "hard"), RESTARTED.values(), ids=RESTARTED.keys())
 def test_a_restart_ends_a_running_statement(
-    other_kernel: Kernel, watch: Watch, call: str, hard: bool
+    other_kernel: Kernel, watch: Watch, cell: str, hard: bool
 ) -> None:
     kernel = other_kernel
     kernel.run("pool = ConnectionPool(**options); plain = sync.ConnectionPool(**options)")
     # A connection that was reset is watched too.
-    kernel.run(f"{call}.execute('CREATE TEMP TABLE left_behind ()')")
-    kernel.start(f"{call}.execute('SELECT pg_sleep(60)')")
-    wait_for(lambda: watch.sleeping(kernel.app), 10, "the statement runs")
+    kernel.run("await pool.execute('CREATE TEMP TABLE a ()'); plain.execute('CREATE TEMP TABLE a ()')")
+    kernel.start(cell)
+    statements = cell.count("pg_sleep")
+    wait_for(lambda: len(watch.sleeping(kernel.app)) == statements, 10, "the statement runs")
     began = time.monotonic()
     kernel.restart(hard=hard)
     wait_for(lambda: not watch.backends(kernel.app), 5 + began - time.monotonic(), "no backend")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
@@ -122,6 +122,32 @@ async def test_five_million_rows_in_constant_memory(dsn: str) -> None:
         async for _ in connection.copy_out(query=query):
             count += 1
         assert count == 5_000_000
+        assert resident() - before < 30 * 1024 * 1024
+
+
+def records(count: int) -> Iterator[tuple[int, str, float]]:
+    return ((number, "some text", number / 3) for number in range(count))
+
+
+def lines(count: int) -> Iterator[str]:
+    return (f"{number}\tsome text\t1.5\n" for number in range(count))
+
+
+async def later(count: int) -> AsyncGenerator[tuple[int, str, float], None]:
+    for record in records(count):
+        yield record
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("source", [records, lines, later])
+async def test_two_million_rows_into_a_table_in_constant_memory(
+    dsn: str, source: Callable[[int], Any]
+) -> None:
+    async with ConnectionPool(dsn) as pool, pool.acquire() as connection:
+        await connection.execute("CREATE TEMP TABLE many (i int4, t text, f float8)")
+        await connection.copy_in("many", source(20_000))
+        before = resident()
+        assert await connection.copy_in("many", source(2_000_000)) == 2_000_000
         assert resident() - before < 30 * 1024 * 1024
 
 
