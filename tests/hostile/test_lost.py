@@ -330,4 +330,4 @@ def test_threads_ten_dead_idle_connections(proxied_dsn: str, proxy: Proxy, obser
         observer.await_gone(pids)
         begun = time.monotonic()
         assert pool.fetch_val("SELECT 1") == 1
-        assert time.monotonic() - begun < 0.1
+        assert time.monotonic() - begun < 1

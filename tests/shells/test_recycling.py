@@ -53,8 +53,9 @@ async def test_verified_asks_before_each_use(dsn: str, method: str, asked: bytes
             **login(dsn), host="127.0.0.1", port=relay.port, conn_recycling_method=method
         ) as pool:
             await pool.fetch_val("SELECT 1")
-            await async_wait_until(lambda: pool.status().available == 1)
-            await anyio.sleep(0.05)
+            assert pool.status().available == 1
+            last = b"DISCARD ALL" if method == "clean" else b""
+            await async_wait_until(lambda: last in relay.sent and relay.sent.endswith(SYNC))
             relay.sent.clear()
             async with pool.acquire():
                 await async_wait_until(lambda: len(relay.sent) >= len(asked))
@@ -146,7 +147,7 @@ async def test_release_waits_for_nothing(
             relay.open.clear()
             begun = time.monotonic()
             connection.close()
-            assert time.monotonic() - begun < 0.02
+            assert time.monotonic() - begun < 0.25
             assert pool.status() == (1, 1, 1, 0)
             assert observer.state(pid) == "idle in transaction"
             relay.open.set()
@@ -212,7 +213,7 @@ async def test_release_right_after_a_cancelled_statement(
         await connection.execute_batch("SELECT pg_sleep(60)")
     begun = time.monotonic()
     connection.close()
-    assert time.monotonic() - begun < 0.02
+    assert time.monotonic() - begun < 0.25
     seen = trace.seen.format(table=table)
     # The cancel request has a connection of its own to make.
     await ensure_gone(lambda: not observer.value(seen, {"pid": pid}), 2 * GONE_WITHIN)

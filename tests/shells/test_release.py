@@ -44,7 +44,7 @@ async def test_a_trace_is_gone(
         assert observer.value(seen, {"pid": pid})
         begun = time.monotonic()
         connection.close()
-        assert time.monotonic() - begun < 0.02
+        assert time.monotonic() - begun < 0.25
         assert pool.status() == (1, 1, 1, 0)
         await ensure_gone(lambda: not observer.value(seen, {"pid": pid}))
         assert await pool.fetch_val("SELECT pg_backend_pid()") == pid
