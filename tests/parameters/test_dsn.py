@@ -66,7 +66,7 @@ def test_several_hosts(server: Server) -> None:
 def test_no_host_but_options(server: Server, socket_directory: str) -> None:
     """`postgresql:///mydb?user=user&host=/var/lib/postgresql`."""
     options = f"user={quote(server.user)}&password={quote(server.password)}&port={server.port}"
-    dsn = f"postgresql:///{server.db_name}?{options}&host={socket_directory}"
+    dsn = f"postgresql:///{server.db_name}?{options}&host={quote(socket_directory)}"
     assert ask(WHERE, dsn=dsn) == f"{server.user} {server.db_name}"
 
 

@@ -151,6 +151,7 @@ def test_the_module_is_out_of_date_when_a_source_changes(
     shutil.copytree(ROOT / build_ffi.SOURCES, tmp_path / build_ffi.SOURCES)
     shutil.copy(ROOT / "build_ffi.py", tmp_path)
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.setattr(build_ffi, "find_libpq", lambda: "a libpq")
     before = bootstrap.module_digest()
     assert bootstrap.module_digest() == before
     with open(tmp_path / build_ffi.SOURCES / "pump.c", "a", encoding="utf-8") as source:
@@ -159,6 +160,68 @@ def test_the_module_is_out_of_date_when_a_source_changes(
     assert changed != before
     monkeypatch.setenv("CC", "another")
     assert bootstrap.module_digest() != changed
+
+
+class SetUp:
+    """The set-up of a copy of what it looks at; `commands` are those that it would have run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+        self.root = root
+        shutil.copytree(ROOT / build_ffi.SOURCES, root / build_ffi.SOURCES)
+        for name in ("build_ffi.py", "pyproject.toml", "setup.py"):
+            shutil.copy(ROOT / name, root)
+        monkeypatch.setattr(bootstrap, "ROOT", root)
+        monkeypatch.setattr(bootstrap, "VENV_PYTHON", Path(sys.executable))
+        monkeypatch.setattr(bootstrap, "STAMP", root / "stamp.json")
+        monkeypatch.setattr(bootstrap, "same_python", lambda: True)
+        monkeypatch.setattr(build_ffi, "find_libpq", lambda: "a libpq")
+        monkeypatch.setattr(bootstrap, "run", lambda *command: self.commands.append(command[1:3]))
+        self.commands: list[tuple[object, ...]] = []
+
+    def run(self) -> list[tuple[object, ...]]:
+        self.commands = []
+        bootstrap.set_up()
+        (self.root / build_ffi.SOURCES / "_libpq.abi3.so").touch()
+        return self.commands
+
+
+COMPILED = [("build_ffi.py", "--inplace")]
+INSTALLED_AND_COMPILED = [("-m", "pip"), ("-m", "pip"), *COMPILED]
+
+
+def test_a_second_set_up_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    set_up = SetUp(monkeypatch, tmp_path)
+    assert set_up.run() == INSTALLED_AND_COMPILED
+    assert set_up.run() == []
+
+
+def test_what_changed_is_all_that_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    set_up = SetUp(monkeypatch, tmp_path)
+    set_up.run()
+    for name, expected in (
+        (f"{build_ffi.SOURCES}/pump.h", COMPILED),
+        ("build_ffi.py", COMPILED),
+        ("pyproject.toml", INSTALLED_AND_COMPILED),
+    ):
+        with open(tmp_path / name, "a", encoding="utf-8") as file:
+            file.write("\n")
+        assert set_up.run() == expected, name
+        assert set_up.run() == []
+
+
+def test_a_set_up_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    set_up = SetUp(monkeypatch, tmp_path)
+
+    def fail(*command: object) -> None:
+        raise SystemExit("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap, "run", fail)
+        with pytest.raises(SystemExit):
+            set_up.run()
+    assert set_up.run() == INSTALLED_AND_COMPILED
+    (tmp_path / build_ffi.SOURCES / "_libpq.abi3.so").unlink()
+    assert set_up.run() == COMPILED
 
 
 def test_an_environment_that_was_left_half_made_is_made_again(
