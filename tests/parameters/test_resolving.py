@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import psycopg
 import pytest
+from anyio.abc import TaskStatus
 
 from psqlpy import ConnectionPool, exceptions
 from psqlpy._io import background
@@ -73,15 +74,18 @@ async def heartbeat(longest: float) -> AsyncIterator[None]:
     """Ticks all through the block; AssertionError if the loop stood still for longer."""
     gaps: list[float] = []
 
-    async def tick() -> None:
+    async def tick(*, task_status: TaskStatus[None]) -> None:
+        # The block begins while this sleeps: what blocks the loop at once would otherwise come before the first tick.
+        task_status.started()
         while True:
             begun = time.monotonic()
             await anyio.sleep(TICK)
             gaps.append(time.monotonic() - begun)
 
     async with anyio.create_task_group() as group:
-        group.start_soon(tick)
+        await group.start(tick)
         yield
+        await anyio.sleep(TICK * 2)
         group.cancel_scope.cancel()
     assert len(gaps) > 1 and max(gaps) < longest
 

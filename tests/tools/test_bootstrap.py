@@ -211,6 +211,10 @@ def test_what_changed_is_all_that_is_done_again(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_set_up_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     set_up = SetUp(monkeypatch, tmp_path)
+    set_up.run()
+    project = tmp_path / "pyproject.toml"
+    before = project.read_text(encoding="utf-8")
+    project.write_text(before + "\n", encoding="utf-8")
 
     def fail(*command: object) -> None:
         raise SystemExit("no network")
@@ -219,7 +223,13 @@ def test_a_set_up_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp
         patch.setattr(bootstrap, "run", fail)
         with pytest.raises(SystemExit):
             set_up.run()
+    project.write_text(before, encoding="utf-8")  # nobody knows what the failed one has left
     assert set_up.run() == INSTALLED_AND_COMPILED
+
+
+def test_a_module_that_was_removed_is_compiled_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    set_up = SetUp(monkeypatch, tmp_path)
+    set_up.run()
     (tmp_path / build_ffi.SOURCES / "_libpq.abi3.so").unlink()
     assert set_up.run() == COMPILED
 

@@ -18,7 +18,14 @@ def test_it_runs_every_linter_and_every_generator() -> None:
         "make_oids.py --check",
         "make_picture.py --check",
     }
-    for tool in ("-m mypy", "lint-imports", "ruff check", "ruff format --check", "codespell", "--dry-run -Werror"):
+    for tool in (
+        "-m mypy",
+        "lint-imports",
+        "ruff check",
+        "ruff format --check",
+        "codespell",
+        "--dry-run -Werror",
+    ):
         assert any(tool in command for command in commands), tool
 
 

@@ -55,7 +55,9 @@ def test_what_is_missing_is_installed_first(tmp_path: Path) -> None:
     assert made == ["make check 1", "make test 1"]
 
 
-@pytest.mark.skipif(not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="no server is installed")
+@pytest.mark.skipif(
+    not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="no server is installed"
+)
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path: Path) -> None:
     there = dict.fromkeys(("git", "gcc", "pg_config", "openssl", "python3"), "true")
     code, calls = Machine(tmp_path, {**there, "apt-get": APT, "make": MAKE}).run()
