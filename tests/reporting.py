@@ -1,11 +1,13 @@
 """pytest plugin: how many tests ran on which backend, every skip with its reason, and where a crash happened.
 
 `PSQLPY_NO_SKIP=1` makes each skip a failure. `PSQLPY_RUNNING_TEST` names a file that holds the running test's name,
-which tools/run_tests.py shows when the process dies. Loaded by tests/conftest.py.
+which tools/run_tests.py shows when the process dies. A test with a longer `timeout` of its own isn't ended before that.
+Loaded by tests/conftest.py.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections import Counter
 from collections.abc import Generator
@@ -45,6 +47,13 @@ def pytest_sessionfinish() -> None:
     path = os.environ.get("PSQLPY_RUNNING_TEST")
     if path:
         Path(path).unlink(missing_ok=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    mark = item.get_closest_marker("timeout")
+    if mark is not None and mark.args and mark.args[0] > float(item.config.getini("timeout") or 0):
+        # What is set for hangs inside C would end it before its time, and the whole process with it.
+        faulthandler.cancel_dump_traceback_later()
 
 
 # -- skips

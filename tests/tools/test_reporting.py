@@ -34,11 +34,11 @@ def test_known(): assert False
 """
 
 
-def run(directory: Path, tests: str, **environment: str) -> tuple[int, str]:
+def run(directory: Path, tests: str, settings: str = "", **environment: str) -> tuple[int, str]:
     """Exit code and output of tools/run_tests.py on one file of tests."""
     (directory / "test_it.py").write_text(tests, encoding="utf-8")
     (directory / "pytest.ini").write_text(
-        "[pytest]\nanyio_mode = auto\nmarkers = backend(name): x\n", encoding="utf-8"
+        f"[pytest]\nanyio_mode = auto\nmarkers = backend(name): x\n{settings}", encoding="utf-8"
     )
     (directory / "conftest.py").write_text("pytest_plugins = ['tests.reporting']\n", encoding="utf-8")
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PSQLPY_")}
@@ -114,3 +114,10 @@ def test_a_crash_names_the_test(tmp_path: Path) -> None:
     assert code == 1
     [line] = [line for line in output.splitlines() if line.startswith("FAILED ")]
     assert line.endswith("test_it.py::test_bad: the test process died of SIGSEGV")
+
+
+def test_a_test_may_have_a_longer_time_than_the_others(tmp_path: Path) -> None:
+    settings = "timeout = 5\nfaulthandler_timeout = 0.5\nfaulthandler_exit_on_timeout = true\n"
+    slow = "import pytest, time\n@pytest.mark.timeout(20)\ndef test_slow(): time.sleep(0.8)\n"
+    code, output = run(tmp_path, slow, settings)
+    assert code == 0, output
