@@ -269,3 +269,15 @@ def test_the_demo_installs_what_it_needs_and_the_first_other_target_the_rest(
         monkeypatch.setattr(sys, "argv", ["bootstrap.py", *arguments])
         bootstrap.main()
     assert installed == [bootstrap.DEMO, bootstrap.ALL]
+
+
+def test_the_readme_begins_with_what_would_be_missing() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    [debian] = [line.split("#")[0].split() for line in lines if line.startswith("apt-get install")]
+    [fedora] = [line.split("#")[0].split() for line in lines if line.startswith("dnf install")]
+    # On Fedora the module ensurepip comes with every Python.
+    missing = [(debian, packages[1]) for packages in bootstrap.MISSING.values()]
+    missing += [(fedora, packages[2]) for key, packages in bootstrap.MISSING.items() if key != "venv"]
+    for line, package in missing:
+        assert str(package).format(v="3") in line
+    assert {"git", "make"} <= set(debian) & set(fedora)
