@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import setuptools
 
+import psqlpy
 from psqlpy._embedded.installation import REQUIREMENT
-from psqlpy._pq import module
 from tests.tools.checkout import copy_checkout
 
 if sys.version_info >= (3, 11):
@@ -48,8 +48,9 @@ def test_the_extras() -> None:
 
 def test_the_module_is_for_every_cpython() -> None:
     free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    assert (".abi3." in sys.modules["psqlpy._ffi._libpq"].__file__.rpartition("/")[2]) is not free_threaded
-    assert module.lib is not None
+    assert psqlpy.capabilities.libpq_version
+    compiled = Path(str(sys.modules["psqlpy._ffi._libpq"].__file__))
+    assert (".abi3." in compiled.name) is not free_threaded
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,14 @@ def test_an_installed_wheel_works(dsn: str, tmp_path: Path) -> None:
     source, wheels, site = tmp_path / "it's a clone", tmp_path / "wheels", tmp_path / "site"
     copy_checkout(source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-cache-dir"]
-    build = [*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", wheels, source]
+    build = [*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(wheels), str(source)]
     subprocess.run(build, check=True, cwd=tmp_path, timeout=250)
     [wheel] = wheels.iterdir()
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
         assert "-cp310-abi3-" in wheel.name
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True, cwd=tmp_path)
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True, cwd=tmp_path
+    )
     assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {"psqlpy"}
     used = subprocess.run(
         [sys.executable, "-W", "error", "-c", USE, dsn, str(site)],
