@@ -139,7 +139,7 @@ class FakePGconn:
     def send_flush_request(self) -> bool:
         return True
 
-    def execute_flight(self, name: bytes, count: int, packed: bytes, result_format: int) -> int:
+    def execute_flight(self, name: bytes, count: int, packed: bytes, size: int, result_format: int) -> int:
         return self.end_flight() if self.send_execute(name, count, packed, result_format) else -1
 
     def end_flight(self) -> int:

@@ -207,7 +207,7 @@ class FakeServer:
 def execute(server: FakeServer, flights: int = 1) -> None:
     """Put flights of one execution each on the wire, and take them off at the other end."""
     for _ in range(flights):
-        assert server.conn.execute_flight(b"s", 0, b"", 0) == 0
+        assert server.conn.execute_flight(b"s", 0, b"", 0, 0) == 0
     for _ in range(flights):
         assert server.receive_flight() == [b"B", b"D", b"E", b"S"]
 

@@ -136,8 +136,11 @@ pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
     if (PQstatus(conn) == CONNECTION_BAD)
         state->flags |= PSQ_BROKEN;
     encoding = PQclientEncoding(conn); /* -1 when the connection is lost */
-    if (encoding >= 0 && encoding != state->encoding)
+    if (encoding >= 0 && encoding != state->encoding) {
         state->flags |= PSQ_ENCODING;
+        while (state->count > 0)
+            PQclear(state->results[--state->count]);
+    }
     state->notify = PQnotifies(conn);
     if (state->notify != NULL)
         state->flags |= PSQ_NOTIFY;

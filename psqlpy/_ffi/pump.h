@@ -11,7 +11,7 @@
 #define PSQ_MORE 4       /* the array is full or the budget used up: call again without waiting */
 #define PSQ_COPY 8       /* COPY data in a pipeline, where libpq can't handle it: close the connection */
 #define PSQ_NOTIFY 16    /* a notification has arrived: it is in `notify`, more may follow with PQnotifies */
-#define PSQ_ENCODING 32  /* client_encoding isn't `encoding` any more: what was delivered may be in another one */
+#define PSQ_ENCODING 32  /* client_encoding isn't `encoding` any more: nothing was delivered, it may be in that one */
 
 /* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
 typedef struct {

@@ -6,7 +6,8 @@ Not thread-safe: whoever owns the connection holds its lock around each call.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from psqlpy._pq.callbacks import NoticeBox
@@ -50,10 +51,21 @@ _execute_flight = lib.psq_execute_flight
 class PGconn:
     """A libpq connection; finished with its Python object at the latest."""
 
-    __slots__ = ("__weakref__", "_forks", "_notice_handle", "_pump", "notice_box", "pointer")
+    __slots__ = (
+        "__weakref__",
+        "_forks",
+        "_notice_handle",
+        "_pump",
+        "execute_flight",
+        "notice_box",
+        "pointer",
+    )
 
     def __init__(self, pointer: Any) -> None:
         self.pointer = pointer
+        #: (name, parameter count, packed, its length, result format): Bind, Execute, Sync, and send what the socket
+        #: takes: 0 all sent, 1 some left, -1 failed. Not a method, as every query would pay for its frame.
+        self.execute_flight: Callable[[bytes, int, bytes, int, int], int] = partial(_execute_flight, pointer)
         self._forks = _forks
         self.notice_box = NoticeBox()
         self._notice_handle = self.notice_box.handle()
@@ -93,6 +105,7 @@ class PGconn:
         pointer, self.pointer = self.pointer, ffi.NULL
         if pointer == ffi.NULL:
             return
+        self.execute_flight = partial(_execute_flight, ffi.NULL)
         if self._forks == _forks:
             lib.PQfinish(pointer)
             return
@@ -200,11 +213,6 @@ class PGconn:
         )
 
     # The pipeline
-
-    def execute_flight(self, name: bytes, count: int, packed: bytes, result_format: int) -> int:
-        """Bind, Execute, Sync, and send what the socket takes: 0 all sent, 1 some left, -1 failed."""
-        flushed: int = _execute_flight(self.pointer, name, count, packed, len(packed), result_format)
-        return flushed
 
     def send_prepare(self, name: bytes, query: bytes) -> bool:
         return bool(lib.psq_send_prepare(self.pointer, name, query))

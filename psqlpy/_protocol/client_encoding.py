@@ -39,11 +39,12 @@ def check_client_encoding(query: str) -> None:
             statement.append(token.strip("'\"").upper())
 
 
-def end_if_encoding_changed(session: Session) -> None:
+def end_if_encoding_changed(session: Session) -> bool:
     """Give up a session that was made to speak otherwise: nothing that comes behind that can be trusted."""
     encoding = session.pgconn.new_encoding
     if encoding is not None:
         session.lost(f"client_encoding was set to {encoding}, and psqlpy speaks UTF8")
+    return encoding is not None
 
 
 def _encoding(statement: list[str]) -> str:

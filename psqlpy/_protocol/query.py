@@ -49,6 +49,8 @@ class Query(Request):
     plan: Any = None
     result: PGresult | None = None
     retried = False
+    # The flight executes an everyday statement: its rows are all there is to it.
+    everyday = False
     # Described for this very execution: nothing about it can be outdated.
     described = False
     # Types that it was described with were looked up.
@@ -72,15 +74,40 @@ class Query(Request):
             self.before = before
 
     def write(self, session: Session) -> None:
-        statement = self.statement
-        if statement is not None and self.failure is not None:
-            self._renew(session, self.failure)
-            statement = self.statement
-        if statement is None:
-            statement = self.statement = self._take_statement(session)
-        elif self.refusal is not None:
-            self._write_question(session, statement)
+        if self.statement is not None:
+            self._write_again(session)
             return
+        statement = self.statement = session.statements.get(self.text)
+        if not statement.everyday or self.before:
+            self._write_carefully(session, statement)
+            return
+        encoder = statement.parameter_plan
+        try:
+            packed = encoder.encode(self.parameters)
+        except Exception as error:
+            self._write_refused(session, statement, error)
+            return
+        plan = self.plan = statement.result_plan
+        self.executing = self.written = self.everyday = True
+        if statement.traits.leaves_state:
+            session.leaves_state = True
+        flushed = session.pgconn.execute_flight(
+            statement.name, encoder.count, packed, len(packed), plan.format
+        )
+        session.fly(self, flushed)
+
+    def _write_again(self, session: Session) -> None:
+        self.everyday = False
+        if self.failure is not None:
+            self._renew(session, self.failure)
+        statement = self.statement = self.statement or self._take_statement(session)
+        if self.refusal is not None:
+            self._write_question(session, statement)
+        else:
+            self._write_carefully(session, statement)
+
+    def _write_carefully(self, session: Session, statement: Statement) -> None:
+        """Write a statement that has to be prepared, has something in front, or something about which to be careful."""
         if statement.state != "ready":
             self._write_prepare(session, statement)
             return
@@ -98,12 +125,12 @@ class Query(Request):
         if traits.unsettles_session:
             self.holds_followers = session.in_doubt = True
         pgconn = session.pgconn
+        name, count, format = statement.name, encoder.count, plan.format
         if self.before:
-            sent = self._send_before(session)
-            sent = sent and pgconn.send_execute(statement.name, encoder.count, packed, plan.format)
+            sent = self._send_before(session) and pgconn.send_execute(name, count, packed, format)
             session.fly(self, pgconn.end_flight() if sent else -1)
         else:
-            session.fly(self, pgconn.execute_flight(statement.name, encoder.count, packed, plan.format))
+            session.fly(self, pgconn.execute_flight(name, count, packed, len(packed), format))
 
     def _take_statement(self, session: Session) -> Statement:
         return session.statements.get(self.text)
@@ -181,6 +208,12 @@ class Query(Request):
         else:
             # Of a prepare flight Describe's answer comes second and stays.
             self.result = result
+
+    def take(self, session: Session, rows: PGresult) -> bool:
+        if not self.everyday:
+            return super().take(session, rows)
+        self.result = rows
+        return True
 
     def land(self, session: Session) -> bool:
         statement = self.statement
@@ -304,4 +337,5 @@ def describe(session: Session, statement: Statement, described: PGresult) -> Non
     statement.parameter_plan = session.registry.parameter_plan(statement.parameter_oids)
     statement.result_plan = session.registry.result_plan(statement.columns)
     statement.state = "ready"
+    statement.everyday = not (statement.traits.unsettles_session or statement.result_plan.unsettled)
     session.close_evicted()

@@ -5,6 +5,7 @@ The contract, for a request R in a session S:
   flight that ends with exactly one Sync, and hands it to `S.fly`. What fails does so before anything is written.
 - S calls `R.receive(status, result)` for each result of the flight, in order, and `R.land(S)` when its Sync was read.
   `land` returns True when R has ended; with False S calls `write` again, before anyone else's.
+- For rows with the Sync behind them S calls `R.take(S, rows)` instead of both.
 - `holds_followers` is looked at after each write: True keeps everything behind R unwritten until R has landed.
 - R ends exactly once, by `finish` or `fail`; then `wake(None)` is called, by whichever thread read the answer.
 """
@@ -15,11 +16,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
+from psqlpy._pq.enums import ExecStatus
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.failures import Fields
     from psqlpy._protocol.session import Session
+
+
+TUPLES_OK = int(ExecStatus.TUPLES_OK)
 
 
 class Request:
@@ -56,6 +61,11 @@ class Request:
 
     def land(self, session: Session) -> bool:
         raise NotImplementedError
+
+    def take(self, session: Session, rows: PGresult) -> bool:
+        """Take the everyday answer, rows and the Sync behind them: `receive` and `land` in one."""
+        self.receive(session, TUPLES_OK, rows)
+        return self.land(session)
 
     def more(self, session: Session) -> None:
         """Write on, called when everything written so far was sent; only where the flight was left open."""

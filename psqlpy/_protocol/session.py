@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, ENCODING, MORE, NOTIFY, WANT_WRITE, PGconn
-from psqlpy._pq.enums import ExecStatus, TransactionStatus
+from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.draining import Draining
@@ -28,6 +28,7 @@ from psqlpy._protocol.statements import StatementCache
 from psqlpy._protocol.transaction import finished, is_stranded
 
 if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
     from psqlpy._protocol.dialogue import Dialogue
 
 Notification = tuple[str, str, int]
@@ -35,12 +36,10 @@ Notification = tuple[str, str, int]
 # A pump delivers 64 results or makes 32 reads; after so many of them the event loop has its turn.
 PUMPS_PER_TURN = 8
 
-TUPLES_OK = int(ExecStatus.TUPLES_OK)
-
 # A look-up on an Enum class isn't free, and every query takes several.
 READY, FLYING, DRAINING, CLOSED = State.READY, State.FLYING, State.DRAINING, State.CLOSED
 AFTER_SENDING = Column(Event.FLIGHT_SENT)
-AFTER_LANDING = Column(Event.ALL_LANDED)
+LANDED = Column(Event.ALL_LANDED)[FLYING]
 
 
 class Session(Draining):
@@ -74,8 +73,7 @@ class Session(Draining):
         self.retries: deque[Request] = deque()
         self.gate_open = True  # whether the next request may be written at once
         self.wants_write = False
-        # A pump stopped before it was done, to let others have their turn: pump again, readable or not.
-        self.has_more = False
+        self.has_more = False  # a pump stopped before it was done, to let others have their turn: pump again
         # The simple query or COPY that has the connection for itself.
         self.dialogue: Dialogue | None = None
         # A cancel request is on its way: until it has returned it may hit whatever runs.
@@ -188,10 +186,8 @@ class Session(Draining):
         request = self.flights.popleft()
         if not self.pgconn.begin_pipeline():
             self.lost(self.pgconn.error_message)
-        else:
-            end_if_encoding_changed(self)
-            if self.is_closed:
-                error = closed(self.close_reason, request.family, written=True)
+        elif end_if_encoding_changed(self):
+            error = closed(self.close_reason, request.family, written=True)
         if error is not None:
             request.fail(error)
         elif not request.done:
@@ -241,8 +237,7 @@ class Session(Draining):
                 result = self.pgconn.pump_one(len(flights), ready & 1)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
-                    flights[0].receive(self, TUPLES_OK, result)
-                    self._land()
+                    self._land(result)
                     if not flights:
                         return had_to_write or self.state is not READY
                     if not self.wants_write:
@@ -250,12 +245,13 @@ class Session(Draining):
                     return True
                 flags, results = self.pgconn.pumped()
                 self.wants_write = bool(flags & WANT_WRITE)
-                if flags & ENCODING:
-                    results = ()
                 for status, result in results:
+                    if not self.flights:
+                        # A request before this one has closed the session.
+                        break
                     if result is None:
                         self._land()
-                    elif self.flights:
+                    else:
                         self.flights[0].receive(self, status, result)
                 if flags & ~WANT_WRITE:
                     self._attend(flags)
@@ -299,16 +295,14 @@ class Session(Draining):
             # With MORE there are results left that had arrived before the end.
             self.lost(self.pgconn.error_message)
 
-    def _land(self) -> None:
-        """The Sync of the oldest flight was read."""
-        if not self.flights:
-            # A request before this one has closed the session.
-            return
-        request = self.flights.popleft()
-        if not self.flights and self.state is FLYING:
-            self.state = AFTER_LANDING[FLYING]
+    def _land(self, rows: PGresult | None = None) -> None:
+        """The Sync of the oldest flight was read, and with it, where they are given, all that came before it."""
+        flights = self.flights
+        request = flights.popleft()
+        if not flights and self.state is FLYING:
+            self.state = LANDED
         try:
-            ended = request.land(self)
+            ended = request.land(self) if rows is None else request.take(self, rows)
         except Exception as error:
             # What can't be made of an answer is its caller's error, never its neighbours'.
             request.fail(error)

@@ -31,6 +31,7 @@ class Statement:
         "average_bytes",
         "average_seconds",
         "columns",
+        "everyday",
         "name",
         "parameter_oids",
         "parameter_plan",
@@ -48,6 +49,8 @@ class Statement:
         self.name = name
         self.traits = classify(text)
         self.state: StatementState = "new"
+        #: Once it is ready: others may follow before it has ended, and its rows are read as they come.
+        self.everyday = False
         self.parameter_oids: tuple[int, ...] = ()
         self.parameter_plan: Any = None
         self.result_plan: Any = None

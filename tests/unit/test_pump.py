@@ -90,7 +90,7 @@ def test_more_parameters_than_fit_the_stack(server: FakeServer) -> None:
 def test_what_the_socket_does_not_take_is_kept(server: FakeServer) -> None:
     blob = b"x" * 8_000_000
     packed = len(blob).to_bytes(4, "little") + bytes(4) + blob + b"\0"
-    assert server.conn.execute_flight(b"s", 1, packed, 0) == 1
+    assert server.conn.execute_flight(b"s", 1, packed, len(packed), 0) == 1
     flags, results = server.pump(1, False)
     assert flags == WANT_WRITE and not results
     received = 0
