@@ -180,7 +180,7 @@ class SetUp:
 
     def run(self) -> list[tuple[object, ...]]:
         self.commands = []
-        bootstrap.set_up()
+        bootstrap.set_up(bootstrap.ALL)
         (self.root / build_ffi.SOURCES / "_libpq.abi3.so").touch()
         return self.commands
 
