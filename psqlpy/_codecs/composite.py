@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs.as_text import text_of
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped
+from psqlpy._codecs.copy_binary import NoBinary, to_binary
 from psqlpy._codecs.plan import Unfit, dump
 from psqlpy._codecs.rows import REASONS
 from psqlpy._pq.fields import FieldsDecoder
@@ -103,7 +104,8 @@ class Composite:
 
     def dump(self, value: Any) -> Dumped:
         dumped: list[Dumped] = []
-        for name, codec, item in zip(self.names, self._codecs, self._items(value), strict=True):
+        items = self._items(value)
+        for name, codec, item in zip(self.names, self._codecs, items, strict=True):
             try:
                 dumped.append(dump(codec, item, self._registry))
             except Unfit as error:
@@ -111,7 +113,22 @@ class Composite:
                 raise Unfit(error.value, f'attribute "{name}": {reason}', error.wrong_type) from None
         if all(map(_goes_in_binary, self._codecs, dumped)):
             return BINARY, self._in_binary(dumped)
-        return TEXT, self._in_text(dumped).encode()
+        try:
+            return TEXT, self._in_text(dumped).encode()
+        except ValueError:
+            # money's text is the server's to make: beside it the others have to do without theirs.
+            try:
+                in_binary = [(BINARY, self._binary(*pair)) for pair in zip(self._codecs, items, strict=True)]
+            except (NoBinary, Unfit):
+                in_binary = []
+            if not in_binary:
+                raise
+            return BINARY, self._in_binary(in_binary)
+
+    def _binary(self, codec: Codec, value: Any) -> bytes | None:
+        if codec.kind is None:
+            raise NoBinary(codec.name)
+        return to_binary(codec, value, self._registry)
 
     def _items(self, value: Any) -> Sequence[Any]:
         """The attributes' values in their order."""

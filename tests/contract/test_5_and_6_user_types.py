@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -11,8 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from psqlpy import exceptions
-from psqlpy.extra_types import CustomType, Text, VarChar
+from psqlpy._ranges import make_range
+from psqlpy.extra_types import CustomType, Multirange, Range, Text, VarChar
 from psqlpy.sync import Connection, ConnectionPool
+from psqlpy.types import Types
+
+DAY = date(2024, 1, 1)
+FIRST = datetime.min.replace(tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,83 @@ def test_composite_and_hstore_take_dicts(conn: Connection, schema: str) -> None:
     line = {"a": {"x": 1, "label": "x"}, "b": None}
     assert conn.fetch_val(f"SELECT $1::{schema}.line", [line]) == line
     assert conn.fetch_val("SELECT $1::hstore", [{"a": None}]) == {"a": None}
+
+
+MONEY: list[tuple[Any, ...]] = [
+    (500, Decimal("1.50"), {"a": 1}, [Decimal(1), None], date(2024, 1, 2)),
+    (500, "1.50", '{"a": 1}', ["1", None], "2024-01-02"),
+    ("5.00", "1.50", {"a": 1}, "{1,NULL}", date(2024, 1, 2)),
+]
+
+
+@pytest.mark.parametrize("value", MONEY, ids=["values", "texts", "texts, money too"])
+def test_money_in_a_composite_beside_what_goes_as_text(conn: Connection, value: tuple[Any, ...]) -> None:
+    """Only the server knows how money is written, so that the others go in binary."""
+    conn.execute_batch(
+        "CREATE TYPE pg_temp.bill AS (total money, tax numeric, note jsonb, parts numeric[], due date);"
+        "CREATE TYPE pg_temp.bills AS (first pg_temp.bill, rest pg_temp.bill[]);"
+        "CREATE TEMP TABLE paid (bill pg_temp.bill)"
+    )
+    bill = dict(
+        zip(
+            ("total", "tax", "note", "parts", "due"),
+            (500, Decimal("1.50"), {"a": 1}, [Decimal(1), None], date(2024, 1, 2)),
+            strict=True,
+        )
+    )
+    assert conn.fetch_val("SELECT $1::pg_temp.bill", [value]) == bill
+    found = conn.fetch_val("SELECT $1::pg_temp.bills", [(value, [value, None])])
+    assert found == {"first": bill, "rest": [bill, None]}
+    if not isinstance(value[0], str):
+        assert conn.copy_records_to_table("paid", [(value,)]) == 1
+        assert conn.fetch_val("SELECT bill FROM paid") == bill
+
+
+def test_money_beside_a_text_that_only_the_server_reads_is_refused(conn: Connection) -> None:
+    conn.execute("CREATE TYPE pg_temp.due AS (total money, at date)")
+    with pytest.raises(
+        exceptions.PyToRustValueMappingError, match="money goes in binary: give all of them as"
+    ):
+        conn.fetch_val("SELECT $1::pg_temp.due", [(500, "tomorrow")])
+    assert conn.fetch_val("SELECT ($1::pg_temp.due).at > now()", [("5.00", "tomorrow")]) is True
+
+
+BEYOND: dict[str, tuple[str, Any, Any]] = {
+    "range": ("daterange('2024-01-01', 'infinity')", Range(DAY, date.max), make_range(DAY, "infinity", "[)")),
+    "array of ranges": ("ARRAY[tstzrange(NULL, '-infinity'), NULL]", [Range(None, FIRST), None],
+                        [Range(None, "-infinity"), None]),
+    "multirange": ("'{[2024-01-01,infinity)}'::datemultirange", Multirange([Range(DAY, date.max)]), None),
+    "composite": ("ROW('24:00', ARRAY['0044-03-15 BC'::date], daterange('-infinity', NULL))::pg_temp.odd",
+                  {"at": time.max, "days": [date.min], "during": Range(date.min)},
+                  {"at": "24:00:00", "days": ["0044-03-15 BC"], "during": Range("-infinity")}),
+    "array of composites": ("ARRAY[ROW(NULL, NULL, 'empty')::pg_temp.odd, ROW('24:00', NULL, NULL)::pg_temp.odd]",
+                            [{"at": None, "days": None, "during": Range(empty=True)},
+                             {"at": time.max, "days": None, "during": None}],
+                            [{"at": None, "days": None, "during": Range(empty=True)},
+                             {"at": "24:00:00", "days": None, "during": None}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_a_policy_for_dates_holds_within_ranges_and_composite_types(dsn: str, case: str) -> None:
+    """Each in both formats; what was read as text is the same value when it is given back."""
+    sql, nearest, text = BEYOND[case]
+    for policy, expected in (("clamp", nearest), ("text", text), ("raise", None)):
+        with ConnectionPool(dsn, types=Types(out_of_range_dates=policy)) as pool, pool.acquire() as conn:
+            conn.execute("CREATE TYPE pg_temp.odd AS (at time, days date[], during daterange)")
+            for more in ("", ", '1:2:'::txid_snapshot"):
+                query = f"SELECT {sql} AS a{more}"
+                if policy == "raise":
+                    with pytest.raises(exceptions.DataError, match="infinite|out of Python's range"):
+                        conn.fetch_row(query).result()
+                    continue
+                found = conn.fetch_row(query).result()["a"]
+                if expected is not None:
+                    assert repr(found) == repr(expected)
+                if policy == "text":
+                    type_name = conn.fetch_val(f"SELECT pg_typeof({sql})::text")
+                    assert conn.fetch_val(f"SELECT $1::{type_name} = {sql}", [found]) is True
+            assert conn.fetch_val("SELECT 1") == 1
 
 
 def test_custom_type_takes_the_bytes_of_any_type(conn: Connection, schema: str) -> None:
