@@ -38,7 +38,7 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
     def dump_array(value: Any) -> Dumped:
         if not isinstance(value, (list, tuple)):
             raise TypeError
-        if not _is_dimension(value, element):
+        if value and not _is_dimension(value, element):
             raise ValueError(f"it is a single {element.name}: put it into a list")
         return _dump(value, element, registry)
 
@@ -139,8 +139,7 @@ def parse(text: str, convert: Callable[[str], Any] | None, delimiter: str) -> li
 
 def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry) -> Dumped:
     """In binary, unless some element goes in text: then the whole array does."""
-    sizes = list(_sizes(value, element))
-    leaves = list(_leaves(value, sizes, element))
+    sizes, leaves = shape(value, element)
     if not leaves:
         return TEXT, b"{}"
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
@@ -158,6 +157,15 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
 def as_text(dumped: list[Dumped], codec: Codec) -> list[Dumped]:
     """Replace binary forms by their text forms; raises ValueError where only the server knows those."""
     return [(TEXT, None if item[1] is None else text_of(codec, item).encode()) for item in dumped]
+
+
+def shape(value: list[Any] | tuple[Any, ...], element: Codec) -> tuple[list[int], list[Any]]:
+    """The sizes of an array's dimensions, and its elements in a row. Raises ValueError.
+
+    An empty list is an empty array, but one within another may be an element that is empty itself (`is_item`).
+    """
+    sizes = list(_sizes(value, element)) if value else []
+    return sizes, list(_leaves(value, sizes, element)) if sizes else []
 
 
 def _is_dimension(value: Any, element: Codec) -> bool:

@@ -90,8 +90,7 @@ def _array(codec: Codec, value: list[Any] | tuple[Any, ...], registry: Registry)
     if element is None:
         raise NoBinary(codec.name)
     try:
-        sizes = list(array._sizes(value, element))
-        leaves = list(array._leaves(value, sizes, element))
+        sizes, leaves = array.shape(value, element)
     except ValueError as error:
         raise Unfit(value, str(error), wrong_type=False) from None
     if not leaves:

@@ -103,7 +103,7 @@ def make_multirange_codec(oid: int, name: str, range_codec: Codec, registry: Reg
         from_text=multirange_from_text,
         dump=dump_multirange,
         element_kind=range_codec.element_kind,
-        is_item=lambda value: bool(value) and isinstance(value[0], Range),
+        is_item=lambda value: not value or isinstance(value[0], Range),
         texts=_MULTIRANGE_TEXTS,
         dated=range_codec.dated,
         to_text=lambda data: _multirange_as_text(data, range_codec),

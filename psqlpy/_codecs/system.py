@@ -101,8 +101,8 @@ def _vector_from_text(text: str) -> list[int]:
 
 
 def _is_vector(value: Any) -> bool:
-    """An empty one, in an array, can't be told from an empty dimension."""
-    return bool(value) and isinstance(value[0], int)
+    """An empty one too: the innermost lists of an array are vectors."""
+    return not value or isinstance(value[0], int)
 
 
 def _vector_dumper(low: int, high: int) -> Callable[[Any], Dumped]:

@@ -96,6 +96,8 @@ ACCEPTED: list[tuple[str, Any, str]] = [
     ("numrange[]", [EMPTY, Range(1, 2), Range(), None], '{empty,"[1,2)","(,)",NULL}'),
     ("int4multirange[]", [Multirange(), [Range(1, 2), Range(4, 5)]], '{"{}","{[1,2),[4,5)}"}'),
     ("int4multirange[]", [[Range(1, 2), Range(4, 5)], None], '{"{[1,2),[4,5)}",NULL}'),
+    ("int4multirange[]", [[], [Range(1, 2)], ()], '{"{}","{[1,2)}","{}"}'),
+    ("int4multirange[]", [], "{}"),
     ("nummultirange[]", [Multirange(), Multirange([Range(1, 2)]), [Range()]], '{"{}","{[1,2)}","{(,)}"}'),
 ]
 
