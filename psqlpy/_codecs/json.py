@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from json import JSONEncoder
-from json import loads as json_loads
+from json import JSONDecoder, JSONEncoder
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
@@ -19,7 +19,37 @@ Loads = Callable[[str], Any]
 Dumps = Callable[[Any], str | bytes]  # serializers of other libraries return bytes
 
 # NaN isn't JSON, and PostgreSQL would refuse it.
-_encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_any = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_PLAIN = {str, int, float, bool, type(None)}
+
+
+def _finite(text: str) -> float:
+    """A number with a point or an exponent, which json itself would make infinite rather than refuse."""
+    number = float(text)
+    if isinf(number):
+        raise ValueError("a number in it is out of the range of float: cast the column to text to read it")
+    return number
+
+
+_decode = JSONDecoder(parse_float=_finite).decode
+
+
+def _encode(document: Any) -> str:
+    text = _encode_any(document)  # first: what contains itself isn't seen below
+    waiting = [document]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            # json would make str of some others, and of 1 and "1" the same one.
+            for cls in set(map(type, item)) - {str}:
+                if not issubclass(cls, str):
+                    raise TypeError(f"the keys of its objects are str, not {cls.__name__}")
+            item = item.values()
+        elif not isinstance(item, (list, tuple)):
+            continue
+        if set(map(type, item)) - _PLAIN:
+            waiting += item
+    return text
 
 
 def _dumper(dumps: Dumps | None) -> Callable[[Any], Dumped]:
@@ -41,7 +71,7 @@ def _dump_path(value: Any) -> Dumped:
 
 
 def register(registry: Registry, loads: Loads | None = None, dumps: Dumps | None = None) -> None:
-    convert, dump = loads or json_loads, _dumper(dumps)
+    convert, dump = loads or _decode, _dumper(dumps)
     for oid, name, kind, column in (
         (oids.JSON, "json", Kind.TEXT, Column.TEXT),
         (oids.JSONB, "jsonb", Kind.JSONB, Column.JSONB),

@@ -126,6 +126,15 @@ def test_what_python_has_no_value_for_raises_and_the_connection_works_on(
         assert connection.fetch_val("SELECT 1") == 1
 
 
+@pytest.mark.parametrize(
+    "sql", ["'[1e400]'::json", "'{\"a\": -1e400}'::json", "('1e400'::jsonb::text || '.5')::jsonb"]
+)
+def test_a_number_in_json_that_no_float_holds_raises(sync_pool: ConnectionPool, sql: str) -> None:
+    with pytest.raises(RustToPyValueMappingError, match="out of the range of float"):
+        sync_pool.fetch_val(f"SELECT {sql}")
+    assert sync_pool.fetch_val("SELECT '1e400'::jsonb") == 10**400
+
+
 def test_xml_is_str(sync_pool: ConnectionPool) -> None:
     has_libxml = sync_pool.fetch_val(
         "SELECT count(*) > 0 FROM pg_config WHERE name = 'CONFIGURE' AND setting LIKE '%--with-libxml%'"

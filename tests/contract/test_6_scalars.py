@@ -12,7 +12,21 @@ from uuid import UUID
 import pytest
 
 from psqlpy.exceptions import InvalidTextRepresentation, PyToRustValueMappingError
-from psqlpy.extra_types import BigInt, CustomType, Integer, MacAddr6, MacAddr8, Money, SmallInt, Text, VarChar
+from psqlpy.extra_types import (
+    JSON,
+    JSONB,
+    BigInt,
+    CustomType,
+    Float32,
+    Float64,
+    Integer,
+    MacAddr6,
+    MacAddr8,
+    Money,
+    SmallInt,
+    Text,
+    VarChar,
+)
 from psqlpy.sync import ConnectionPool
 
 PLUS_TWO = timezone(timedelta(hours=2))
@@ -41,6 +55,10 @@ ACCEPTED: dict[str, list[tuple[str, Any, str]]] = {
         ("numeric", 5, "5"), ("numeric", 0.1, "0.1"), ("numeric", "1.50", "1.50"),
         ("numeric", Decimal("1E+5"), "100000"), ("numeric", Decimal("NaN"), "NaN"), ("numeric", BigInt(5), "5"),
         ("numeric", Decimal(10) ** 100, "1" + "0" * 100),
+    ],
+    "float4 and float8 from float, int, bool, Decimal, wrappers": [
+        ("float4", Float32(1.5), "1.5"), ("float8", Float64(0.1), "0.1"), ("float8", Float32(1.5), "1.5"),
+        ("float8", 2, "2"), ("float8", True, "1"), ("float4", Decimal("1.5"), "1.5"),
     ],
     "money from int and Money, in cents": [("money", 1234, "$12.34"), ("money", Money(-5), "-$0.05")],
     "text from str, enums, wrappers, and scalars in PostgreSQL's form": [
@@ -79,6 +97,10 @@ ACCEPTED: dict[str, list[tuple[str, Any, str]]] = {
         ("jsonpath", "$.a", '$."a"'), ("pg_lsn", "1/FF", "1/FF"), ("tid", "(1,2)", "(1,2)"),
     ],
     "oid is unsigned": [("oid", 4294967295, "4294967295")],
+    "json from JSON and JSONB, dicts, lists and tuples": [
+        ("json", JSON({"b": 1, "a": 2}), '{"b":1,"a":2}'), ("jsonb", JSONB([1, "a"]), '[1, "a"]'),
+        ("jsonb", JSON({"a": None}), '{"a": null}'), ("json", {"b": (1, 2)}, '{"b":[1,2]}'),
+    ],
     "CustomType for any type, in binary": [("inet", CustomType(b"\2\x20\0\4\x0a\0\0\1"), "10.0.0.1/32")],
 }  # fmt: skip
 CASES = [
@@ -97,6 +119,7 @@ def test_accepted(sync_pool: ConnectionPool, type_name: str, value: Any, stored:
 # row: (type, value)…
 REFUSED: dict[str, list[tuple[str, Any]]] = {
     "integers out of range": [("int2", 2**15), ("int4", 2**31), ("int8", 2**63), ("oid", -1), ("xid8", 2**64)],
+    "floats out of range": [("float4", 1e300), ("float4", Float64(1e300)), ("float8", Decimal("1e400"))],
     "integers of other types": [("int4", 1.0), ("int4", Decimal(1)), ("int4", b"1")],
     "date for oid": [("oid", date(2024, 1, 2))],
     "bool is bool": [("bool", 1), ("bool", 0.0)],
@@ -113,6 +136,7 @@ REFUSED: dict[str, list[tuple[str, Any]]] = {
     "time with a zone for time": [("time", time(1, tzinfo=PLUS_TWO))],
     "networks with bits right of the mask": [("cidr", ip_interface("10.0.0.1/8"))],
     "NaN in JSON": [("jsonb", {"a": float("nan")})],
+    "keys of JSON that are no str": [("jsonb", {1: "a"}), ("json", {"a": [{True: 1}]}), ("jsonb", {None: 1})],
 }  # fmt: skip
 BAD = [
     pytest.param(*case, id=f"{row}: {case[0]} {case[1]!r:.40}") for row in REFUSED for case in REFUSED[row]
