@@ -28,10 +28,9 @@ def _from_text(text: str) -> bytes:
 
 
 def _dump(value: Any) -> Dumped:
-    if isinstance(value, (bytes, bytearray)):
-        return BINARY, bytes(value)
-    if isinstance(value, memoryview):
-        return BINARY, value.tobytes()
+    # Of a subclass bytes() might make something else.
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return BINARY, memoryview(value).tobytes()
     raise TypeError
 
 

@@ -198,9 +198,8 @@ def _time_microseconds(value: Any) -> int:
 def _timestamp_microseconds(value: Any) -> int:
     """Naive as it is, aware in UTC; a date is its midnight."""
     if isinstance(value, datetime):
-        return _microseconds(
-            value - (_EPOCH if value.tzinfo is None or value.utcoffset() is None else _EPOCH_UTC)
-        )
+        epoch = _EPOCH if value.tzinfo is None or value.utcoffset() is None else _EPOCH_UTC
+        return _microseconds(value - epoch)
     return _date_days(value) * DAY
 
 

@@ -31,7 +31,7 @@ def dumper(letter: str, low: int, high: int) -> Callable[[Any], Dumped]:
     def dump(value: Any) -> Dumped:
         try:
             return BINARY, pack(value)
-        except error:
+        except (error, OverflowError):  # the latter of what isn't an int and becomes a very long one
             if isinstance(value, int):
                 raise ValueError(f"out of range, {low} to {high}") from None
             raise TypeError from None

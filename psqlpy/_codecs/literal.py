@@ -1,7 +1,11 @@
-"""The text that PostgreSQL itself would print for a Python value: for text columns and for types that we don't know."""
+"""The text that PostgreSQL itself would print for a Python value: for text columns and for types that we don't know.
+
+By the methods of Python's own classes: what a subclass shows its users isn't PostgreSQL's form.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -13,7 +17,7 @@ _STR_MODULES = {"uuid", "ipaddress"}
 def literal(value: object) -> str:
     """Return PostgreSQL's text form of a scalar, TypeError where there is none."""
     if isinstance(value, str):
-        return value
+        return str.__str__(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -25,13 +29,15 @@ def literal(value: object) -> str:
     if isinstance(value, datetime):
         return f"{date.isoformat(value)} {_time_of_day(value)}{offset_literal(value.utcoffset())}"
     if isinstance(value, date):
-        return value.isoformat()
+        return date.isoformat(value)
     if isinstance(value, time):
         return time_literal(value)
     if isinstance(value, timedelta):
         return timedelta_literal(value)
-    if any(cls.__module__ in _STR_MODULES for cls in type(value).__mro__):
-        return str(value)
+    for cls in type(value).__mro__:
+        if cls.__module__ in _STR_MODULES:
+            to_text: Callable[[object], str] = cls.__str__
+            return to_text(value)
     raise TypeError
 
 
@@ -61,7 +67,7 @@ def decimal_literal(value: Decimal) -> str:
     if value.is_infinite():
         return "Infinity" if value > 0 else "-Infinity"
     # The plain form as PostgreSQL prints it, as far as PostgreSQL's numeric reaches.
-    return f"{value:f}" if abs(value.adjusted()) < 150_000 else str(value)
+    return Decimal.__format__(value, "f") if abs(value.adjusted()) < 150_000 else Decimal.__str__(value)
 
 
 def time_literal(value: time) -> str:
@@ -104,6 +110,7 @@ def timedelta_literal(value: timedelta) -> str:
 
 def timedelta_fields(value: timedelta) -> tuple[int, int]:
     """Days and microseconds of the same sign: Python's -1 day, 23:59:59 is a second before midnight to a reader."""
+    value = timedelta.__pos__(value)  # a plain one: others count days and seconds in their own ways
     days, microseconds = value.days, value.seconds * 1_000_000 + value.microseconds
     if days < 0 and microseconds:
         return days + 1, microseconds - _DAY_SECONDS * 1_000_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def _dump(value: Any) -> Dumped:
     if isinstance(value, Decimal):
         # Scientific where it is shorter: 1E+100000 needn't travel as 100,000 zeros.
-        text = str(value) if value.is_finite() else decimal_literal(value)
+        text = Decimal.__str__(value) if value.is_finite() else decimal_literal(value)
     elif isinstance(value, int):
         text = int_literal(int(value))
     elif isinstance(value, float):

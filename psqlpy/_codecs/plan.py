@@ -58,10 +58,24 @@ def unwrap_known(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
-        plain = value.tolist()
+        is_time = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+        plain = _times(value) if is_time else value.tolist()
         # longdouble has nothing plainer.
         return value if type(plain) is type(value) else plain
     return value
+
+
+def _times(value: Any) -> Any:
+    """NumPy's times as Python's, finer ones too if they are whole microseconds. Raises ValueError."""
+    if value.dtype.str.endswith(("ns]", "ps]", "fs]", "as]")):
+        rounded = value.astype(f"{value.dtype.kind}8[us]")
+        if not ((rounded == value) | (value != value)).all():  # NaT differs from itself
+            raise ValueError("it is finer than a microsecond and would be rounded: use astype to round it")
+        value = rounded
+    # Where Python has no such value NumPy gives an int, which would be a number.
+    if int in set(map(type, value.ravel().tolist())):
+        raise ValueError(f"Python has no value for it: {value.dtype.name}")
+    return value.tolist()
 
 
 class ParameterPlan:
