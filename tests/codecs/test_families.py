@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from psqlpy.exceptions import FeatureNotSupported, ParameterTypeError
 from psqlpy.extra_types import Multirange, Range
 from psqlpy.sync import Connection, ConnectionPool
+from tests.codecs.extensions import need_extension
 from tests.codecs.families import FAMILIES, Family
 
 AMOUNTS = [
@@ -233,9 +234,7 @@ def test_any_value_comes_back(database: str, family: Family, examples: int, size
 def is_there(connection: Connection, family: Family) -> bool:
     """Skips where an extension isn't available; servers without libxml must say so."""
     if family.extension is not None:
-        available = "SELECT count(*) FROM pg_available_extensions WHERE name = $1"
-        if not connection.fetch_val(available, [family.extension]):
-            pytest.skip(f"the server hasn't the extension {family.extension}")
+        need_extension(connection, family.extension)
         connection.execute(f"CREATE EXTENSION IF NOT EXISTS {family.extension} SCHEMA public")
     if family.type == "xml":
         try:

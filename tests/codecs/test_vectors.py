@@ -19,6 +19,8 @@ from psqlpy._codecs.array import make_codec as make_array_codec
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy.exceptions import DataError, ParameterTypeError, ParameterValueError
 from psqlpy.extra_types import PgVector, SparseVector
+from psqlpy.sync import ConnectionPool
+from tests.codecs.extensions import need_extension
 from tests.codecs.rig import Rig, ServerError, make_result
 from tests.codecs.round_trip import check_round_trip
 
@@ -43,8 +45,8 @@ MADE_UP = make_registry({name: (oid, oid + 1) for name, oid in OIDS.items()})
 @pytest.fixture(scope="module")
 def database(dsn: str, rig: Rig) -> Iterator[tuple[Rig, Registry]]:
     """A database that has the extension."""
-    if not rig.fetch("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"):
-        pytest.skip("the server hasn't the extension vector")
+    with ConnectionPool(dsn) as pool:
+        need_extension(pool, "vector")
     name = f"psqlpy_vectors_{os.getpid()}"
     rig.script(f"CREATE DATABASE {name}")
     there = Rig(urlsplit(dsn)._replace(path=f"/{name}").geturl() if "://" in dsn else f"{dsn} dbname={name}")
