@@ -5,9 +5,9 @@ By the methods of Python's own classes: what a subclass shows its users isn't Po
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 _DAY_SECONDS = 86400
 # Classes whose str() is PostgreSQL's form, by module: to import these just to recognise them would cost more.
@@ -36,8 +36,8 @@ def literal(value: object) -> str:
         return timedelta_literal(value)
     for cls in type(value).__mro__:
         if cls.__module__ in _STR_MODULES:
-            to_text: Callable[[object], str] = cls.__str__
-            return to_text(value)
+            to_text: Any = cls.__str__
+            return str(to_text(value))
     raise TypeError
 
 
