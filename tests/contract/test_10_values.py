@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import date, time, timedelta, timezone
 from decimal import Decimal
-from ipaddress import ip_interface
+from ipaddress import ip_interface, ip_network
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from psqlpy.exceptions import PyToRustValueMappingError
-from psqlpy.extra_types import BigInt, Float32Array, Money
+from psqlpy.extra_types import BigInt, Float32Array, Money, VarCharArray
 from psqlpy.sync import ConnectionPool
 
 
@@ -30,6 +30,7 @@ from psqlpy.sync import ConnectionPool
         ("jsonb", [2**64], "[18446744073709551616]"),
         ("json", {"b": 1, "a": 2}, '{"b":1,"a":2}'),
         ("float4[]", Float32Array([1.5, None]), "{1.5,NULL}"),
+        ("text[]", VarCharArray(["a", None]), "{a,NULL}"),
         ("timetz", time(1, tzinfo=timezone.utc), "01:00:00+00"),
     ],
 )  # fmt: skip
@@ -71,7 +72,7 @@ def test_defect_6_silent_corruption_when_reading(sync_pool: ConnectionPool) -> N
     [
         ("'ab'::char(3)", "ab "), ("'{1,NULL}'::int4[]", [1, None]), ("'{\\\\x61}'::bytea[]", [b"a"]),
         ("'NaN'::numeric", Decimal("NaN")), ("1e100::numeric", Decimal(10**100)),
-        ("'10.0.0.0/8'::cidr::text", "10.0.0.0/8"), ("timetz '01:00+00'", time(1, tzinfo=timezone.utc)),
+        ("'10.0.0.0/8'::cidr", ip_network("10.0.0.0/8")), ("timetz '01:00+00'", time(1, tzinfo=timezone.utc)),
         ("B'01'", "01"), ("pg_sleep(0)", None), ("'{a}'::name[]", ["a"]), ("'{ab}'::char(3)[]", ["ab "]),
         ("'{08002b010203}'::macaddr[]", ["08:00:2B:01:02:03"]), ("'{01}'::bit(2)[]", ["01"]),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import ip_address, ip_interface, ip_network
@@ -128,6 +129,8 @@ REFUSED: dict[str, list[tuple[str, Any]]] = {
         for name in ("int4", "text", "inet", "macaddr", "varbit", "tsvector", "timetz", "uuid", "money", "date")
         for value in ([1], (1,))
     ],
+    "what is no list for arrays": [("int4[]", {1}), ("int4[]", range(3)), ("int4[]", deque([1])), ("int4[]", 5)],
+    "ragged arrays": [("int4[]", [[1], [2, 3]]), ("int4[]", [1, [2]]), ("text[]", [["a"], None])],
     "dicts and bytes for text": [("text", {}), ("text", b"x"), ("name", {})],
     "values of other types": [
         ("date", 5), ("time", date(2024, 1, 2)), ("timestamp", 1.5), ("interval", UUID(int=5)),
