@@ -10,7 +10,7 @@ from decimal import Decimal
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs import array, oids
+from psqlpy._codecs import array, interval, oids
 from psqlpy._codecs.codec import TEXT, Codec
 from psqlpy._codecs.plan import Unfit, dump
 
@@ -152,6 +152,13 @@ def _boolean(text: str) -> bytes:
     raise ValueError
 
 
+def _interval(text: str) -> bytes:
+    # Not by way of timedelta, which has no months. Infinite ones only newer servers know.
+    if text.strip().lower().endswith("infinity"):
+        raise NoBinary("interval")
+    return interval.binary_of(text.strip())
+
+
 _FROM_TEXT: dict[int, Callable[[str], bytes]] = {
     oids.NUMERIC: numeric,
     oids.JSON: str.encode,
@@ -159,4 +166,5 @@ _FROM_TEXT: dict[int, Callable[[str], bytes]] = {
     oids.UUID: _uuid,
     oids.XID8: _xid8,
     oids.BOOL: _boolean,
+    oids.INTERVAL: _interval,
 }

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache
 from itertools import starmap
 from struct import Struct
+from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
@@ -86,6 +87,14 @@ def _fields(text: str) -> tuple[int, int, int]:
     # In sql_standard one sign at the beginning is everything's.
     clock = signed(clock, part.get("clock_sign") or day_sign)
     return (-clock, -days, -months) if part.get("ago") else (clock, days, months)
+
+
+def binary_of(text: str) -> bytes:
+    """The binary form of a text in any style, months and all. Raises ValueError."""
+    try:
+        return _body.pack(*_fields(text))
+    except StructError:
+        raise ValueError("the interval is out of PostgreSQL's range") from None
 
 
 def _reader(policy: str) -> Callable[[tuple[int, int, int]], Any]:

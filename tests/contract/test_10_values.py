@@ -67,6 +67,16 @@ def test_defect_6_silent_corruption_when_reading(sync_pool: ConnectionPool) -> N
     assert list(row["j"]) == ["b", "a"]
 
 
+def test_defect_6_an_interval_copied_as_text_keeps_its_months(sync_pool: ConnectionPool) -> None:
+    with sync_pool.acquire() as connection:
+        connection.execute("CREATE TEMP TABLE spans (i interval)")
+        texts = ["1 mon", "-2 years -3 mons +4 days -05:06:07.5", "178000000 years", "P1M2DT3S"]
+        # What Python has goes first: the others then come when the data is on its way in binary.
+        assert connection.copy_records_to_table("spans", [(timedelta(1),), *zip(texts, strict=True)]) == 5
+        found = connection.fetch("SELECT i::text FROM spans OFFSET 1").result(as_tuple=True)
+    assert [text for (text,) in found] == [*texts[:3], "1 mon 2 days 00:00:03"]
+
+
 @pytest.mark.parametrize(
     ("sql", "value"),
     [
