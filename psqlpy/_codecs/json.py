@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from json import JSONDecoder, JSONEncoder
+from json import loads as json_loads
 from math import isinf
+from re import compile
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
@@ -31,7 +33,17 @@ def _finite(text: str) -> float:
     return number
 
 
-_decode = JSONDecoder(parse_float=_finite).decode
+_decode_carefully = JSONDecoder(parse_float=_finite).decode
+# Shorter texts have no number out of float's range but with an exponent of three digits.
+_SHORT = 309
+_large_exponent = compile(r"\d[eE]\+?\d{3}").search
+
+
+def _decode(text: str) -> Any:
+    # A function of ours for every number with a point takes twice the time.
+    if len(text) < _SHORT and _large_exponent(text) is None:
+        return json_loads(text)
+    return _decode_carefully(text)
 
 
 def _encode(document: Any) -> str:
