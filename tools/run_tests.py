@@ -27,7 +27,7 @@ FEW = 5
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="psqlpy-tests-") as directory:
-        processes = os.environ.get("PSQLPY_TEST_PROCESSES", str((os.cpu_count() or 1) + 1))
+        processes = os.environ.get("PSQLPY_TEST_PROCESSES", str((os.cpu_count() or 1) + 2))
         code = run(Path(directory), "-n", processes, "--dist", "loadscope", "--no-loadscope-reorder")
         failed = Path(directory, "cache", "v", "cache", "lastfailed")
         died = Path(directory, "running-test").exists()
