@@ -5,7 +5,7 @@ PYTHON ?=
 export PYTHON
 VENV := .venv/bin/python
 
-.PHONY: help setup demo test test-long test-libpq18 check docs sync format clean
+.PHONY: help setup demo test test-long test-libpq18 check bench docs sync format clean
 
 help:
 	@echo 'make demo       run examples/quickstart.py against an embedded PostgreSQL server'
@@ -13,6 +13,7 @@ help:
 	@echo 'make test-long  the long ones'
 	@echo 'make test-libpq18  as make test, with the libpq of the embedded server (no TLS)'
 	@echo 'make check      linters, types, layers, drift of generated files'
+	@echo 'make bench      psqlpy beside other drivers, into docs/benchmarks.md (ONLY: one part, such as bulk)'
 	@echo 'make docs       build the site: build/site/index.html'
 	@echo 'make sync       generate psqlpy/_sync and tests/_sync'
 	@echo 'make format     format Python and C'
@@ -49,11 +50,8 @@ format: setup
 	@$(VENV) -m ruff format --quiet .
 	@.venv/bin/clang-format -i $(filter-out %.cdef.h,$(wildcard psqlpy/_ffi/*.[ch]))
 
-ifneq ($(wildcard benchmarks/roundtrip.py),)
-.PHONY: bench
 bench: setup
-	@$(VENV) benchmarks/roundtrip.py $(ARGS)
-endif
+	@$(VENV) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

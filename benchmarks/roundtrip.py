@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psqlpy
 import psqlpy.sync
+from benchmarks.page import replace
 
 ROWS = 10_000
 SETUP = f"""
@@ -325,8 +326,8 @@ def run(dsn: str, arguments: argparse.Namespace) -> None:
     print(where, f"{time.perf_counter() - began:.0f} s.")
     if arguments.write:
         page = Path(arguments.write)
-        head, mark, _ = page.read_text(encoding="utf-8").partition("<!-- roundtrip -->\n")
-        page.write_text(f"{head}{mark}\n{text}\n\n{where}\n", encoding="utf-8")
+        written = replace(page.read_text(encoding="utf-8"), "roundtrip", f"{text}\n\n{where}\n")
+        page.write_text(written, encoding="utf-8")
 
 
 def main() -> None:
@@ -336,7 +337,9 @@ def main() -> None:
     parser.add_argument(
         "--anywhere", action="store_true", help="leave the choice of processors to the kernel"
     )
-    parser.add_argument("--write", metavar="PAGE", help="put the table behind the mark in this Markdown page")
+    parser.add_argument(
+        "--write", metavar="PAGE", help="put the table between its marks in this Markdown page"
+    )
     arguments = parser.parse_args()
     dsn = os.environ.get("PSQLPY_TEST_DSN")
     if dsn:

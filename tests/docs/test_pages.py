@@ -37,6 +37,7 @@ NOT_RUN = [
     ("README.md", "Try it"),
     ("README.md", "Try it 2"),
     ("README.md", "Use it"),
+    ("docs/benchmarks.md", "All drivers, each in an environment of its own"),
     ("docs/benchmarks.md", "One row by its primary key, again and again"),
     ("docs/embedded.md", "A server of your own 3"),
 ]
