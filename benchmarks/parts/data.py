@@ -16,7 +16,7 @@ BULK = Part(
             "rows",
             (US18, US, "asyncpg", "psycopg", "psqlpy-rs", "libpq"),
             {"query": "bulk", "shape": shape, "count": 1, "each_row": True},
-            rounds=6,
+            rounds=5,
             unit="row",
             heartbeat=shape == "tuples",
             traced=shape == "tuples",

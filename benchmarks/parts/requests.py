@@ -95,7 +95,7 @@ NEIGHBOUR = Part(
             ASYNC,
             {"tasks": 100, "seconds": 1.5, "slow": 0.5, "size": 10},
             {"tasks": 10, "seconds": 0.1, "slow": 0.05},
-            rounds=5,
+            rounds=4,
         ),
     ),
     (
