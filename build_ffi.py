@@ -51,11 +51,17 @@ PQnoticeReceiver PQsetNoticeReceiver(PGconn *conn, void (*receiver)(void *, cons
 # microseconds, and gives it up by itself when it has much to do (gil.h).
 KEEP_GIL = (
     "PQclear",
-    "PQntuples",
+    "PQcmdStatus",
     "PQnfields",
+    "PQntuples",
+    "PQserverVersion",
+    "PQsocket",
+    "PQtransactionStatus",
     "psq_decode_row",
     "psq_execute_flight",
+    "psq_look",
     "psq_pump_one",
+    "psq_send_commands",
 )
 
 # Homebrew doesn't put these on the PATH.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from psqlpy._pq.connection import BROKEN, MORE, WANT_WRITE, PGconn
@@ -132,6 +132,12 @@ class FakePGconn:
 
     def send_unnamed(self, query: bytes, oids: tuple[int, ...], packed: bytes, result_format: int) -> bool:
         return self._send("unnamed", query.decode(), payload=packed)
+
+    def drop_successes(self) -> None:
+        pass
+
+    def send_commands(self, commands: Sequence[bytes]) -> bool:
+        return all(self.send_unnamed(command, (), b"", 0) for command in commands)
 
     def send_close_prepared(self, name: bytes) -> bool:
         return self.can_close_prepared and self._send("close", name.decode())

@@ -90,6 +90,11 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
             PQclear(result);
             result = NULL;
             --*flights;
+            state->unheard = 0;
+        }
+        else if (state->unheard && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)) {
+            PQclear(result);
+            continue;
         }
         state->results[state->count] = result;
         state->statuses[state->count++] = status;

@@ -19,6 +19,7 @@ typedef struct {
     int flags;
     int rows;     /* of the result that psq_pump_one returned */
     int encoding; /* libpq's number of the session's client_encoding */
+    int unheard;  /* until the next Sync nobody wants to know what has succeeded */
     PGnotify *notify;
     PGresult *results[64];
     int statuses[64];

@@ -107,6 +107,15 @@ psq_send_unnamed(PGconn *conn, const char *query, int parameter_count, const Oid
 }
 
 int
+psq_send_commands(PGconn *conn, const char *commands, int count)
+{
+    for (; count > 0; count--, commands += strlen(commands) + 1)
+        if (!PQsendQueryParams(conn, commands, 0, NULL, NULL, NULL, NULL, 0))
+            return 0;
+    return 1;
+}
+
+int
 psq_send_flush_request(PGconn *conn)
 {
     return PQsendFlushRequest(conn);

@@ -19,6 +19,9 @@ int psq_send_execute(PGconn *conn, const char *name, int parameter_count, const 
 int psq_send_unnamed(PGconn *conn, const char *query, int parameter_count, const Oid *types, const char *packed,
                      size_t size, int result_format);
 
+/* Several without parameters, each as psq_send_unnamed does it; in `commands` each ends with a NUL. */
+int psq_send_commands(PGconn *conn, const char *commands, int count);
+
 /* Ask for the answers so far without a Sync. */
 int psq_send_flush_request(PGconn *conn);
 

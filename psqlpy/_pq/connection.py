@@ -27,6 +27,8 @@ ROWS_END: int = lib.PSQ_ROWS_END
 ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 
 _TUPLES_OK = 2
+# How many are known from the status.
+_ROWS = {1: 0}
 _SYNC = 10
 _LAST_WORDS = ("FATAL", "PANIC")
 _CANCEL_MESSAGE_SIZE = 256
@@ -237,6 +239,14 @@ class PGconn:
             lib.psq_send_unnamed(self.pointer, query, len(oids), types, packed, len(packed), result_format)
         )
 
+    def send_commands(self, commands: Sequence[bytes]) -> bool:
+        """Unnamed statements without parameters."""
+        return bool(lib.psq_send_commands(self.pointer, b"\0".join(commands), len(commands)))
+
+    def drop_successes(self) -> None:
+        """Of the flight whose answer comes next only failures are delivered, and its Sync."""
+        self._pump.unheard = 1
+
     def send_close_prepared(self, name: bytes) -> bool:
         return bool(lib.psq_send_close_prepared(self.pointer, name))
 
@@ -270,7 +280,7 @@ class PGconn:
         if not count:
             return state.flags, []
         return state.flags, [
-            (status, None if status == _SYNC else PGresult(pointer, status))
+            (status, None if status == _SYNC else PGresult(pointer, status, _ROWS.get(status)))
             for status, pointer in zip(
                 ffi.unpack(state.statuses, count), ffi.unpack(state.results, count), strict=True
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Commands(Request):
-    """Unnamed statements in one flight; the first failure skips the rest and is the error. `tags`: what succeeded."""
+    """Unnamed statements in one flight; the first failure skips the rest and is the error."""
 
     def __init__(
         self,
@@ -32,19 +32,23 @@ class Commands(Request):
         # Whatever ends or begins a transaction lets nothing be written behind it before its outcome is known.
         self.holds_followers = holds_followers
         self.failure: Fields | None = None
-        self.tags: list[str] = []
+        self._results: list[PGresult] = []
+
+    @property
+    def tags(self) -> list[str]:
+        """Of those that succeeded."""
+        return [result.command_tag for result in self._results]
 
     def write(self, session: Session) -> None:
         self.written = True
         pgconn = session.pgconn
-        sent = all(pgconn.send_unnamed(command, (), b"", 0) for command in self.commands)
-        session.fly(self, pgconn.end_flight() if sent else -1)
+        session.fly(self, pgconn.end_flight() if pgconn.send_commands(self.commands) else -1)
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         if status == FATAL_ERROR:
             self.failure = self.failure or result.diagnostics()
         elif status != PIPELINE_ABORTED:
-            self.tags.append(result.command_tag)
+            self._results.append(result)
 
     def land(self, session: Session) -> bool:
         if self.failure is not None:

@@ -196,7 +196,7 @@ class Query(Request):
         if before:
             self.written = self.holds_followers = True
             self.skip = len(before)
-        return all(session.pgconn.send_unnamed(command, (), b"", 0) for command in before)
+        return not before or session.pgconn.send_commands(before)
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         if status == FATAL_ERROR:

@@ -36,6 +36,11 @@ class Reset(Commands):
     def __init__(self, commands: tuple[bytes, ...]) -> None:
         super().__init__(commands, holds_followers=False)
 
+    def write(self, session: Session) -> None:
+        if not session.flights:
+            session.pgconn.drop_successes()
+        super().write(session)
+
     def land(self, session: Session) -> bool:
         super().land(session)
         if self.error is not None:

@@ -62,7 +62,7 @@ class TypeLookup(Request):
             self.in_transaction = session.transaction_status is TransactionStatus.INTRANS
             if self.in_transaction:
                 commands = [_SAVEPOINT, *commands, _RELEASE]
-        sent = all(pgconn.send_unnamed(command, (), b"", 0) for command in commands)
+        sent = pgconn.send_commands(commands)
         session.fly(self, pgconn.end_flight() if sent else -1)
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:

@@ -126,8 +126,7 @@ class Unprepared(Request):
         self.written = bool(self.before)
         pgconn = session.pgconn
         sent = self._send_before(session) and pgconn.send_parse(name, query)
-        sent = sent and pgconn.send_unnamed(_TYPES % name, (), b"", 0)
-        sent = sent and pgconn.send_unnamed(b'DEALLOCATE "%b"' % name, (), b"", 0)
+        sent = sent and pgconn.send_commands((_TYPES % name, b'DEALLOCATE "%b"' % name))
         # What was to travel in front has gone.
         self.before = ()
         session.fly(self, pgconn.end_flight() if sent else -1)
@@ -172,7 +171,7 @@ class Unprepared(Request):
         return look_up(session, self, unknown, go_on)
 
     def _send_before(self, session: Session) -> bool:
-        return all(session.pgconn.send_unnamed(command, (), b"", 0) for command in self.before)
+        return session.pgconn.send_commands(self.before)
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
         if status == FATAL_ERROR:
