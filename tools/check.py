@@ -24,6 +24,7 @@ def checks() -> dict[str, list[str]]:
         "mypy --strict": [PYTHON, "-m", "mypy"],
         "documentation": [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet"],
         "C module with -Werror": [PYTHON, "build_ffi.py", "--check"],
+        "instructions": [PYTHON, "-m", "benchmarks.instructions", "--check"],
         "import-linter": [str(BIN / "lint-imports"), "--no-logo"],
         "ruff check": [PYTHON, "-m", "ruff", "check", "--quiet", "."],
         "ruff format": [PYTHON, "-m", "ruff", "format", "--check", "--quiet", "."],
