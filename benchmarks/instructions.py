@@ -6,6 +6,7 @@ commit that does it. What isn't counted: the kernel's work, the server's, and th
     python -m benchmarks.instructions            # count, and say what differs from the table
     python -m benchmarks.instructions --check    # fail where one has grown by more than 5 %, as `make check` does
     python -m benchmarks.instructions --write    # make this the table, benchmarks/instructions.json
+    python -m benchmarks.instructions --where    # in which library they are
 
 Another Python or libpq takes other numbers: unless they are the table's own, a difference is told and nothing fails.
 It needs valgrind, with its headers, and the server of PSQLPY_TEST_DSN, or an embedded one.
@@ -24,6 +25,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -184,7 +186,11 @@ def make_marks(directory: Path) -> None:
 # -- in the process that counts
 
 
-def count_all(dsn: str) -> dict[str, int]:
+# In all together, and in each library.
+Counts = dict[str, tuple[int, Counter[str]]]
+
+
+def count_all(dsn: str) -> Counts:
     """Instructions for one of each operation, as `fetch_row, uvloop`."""
     with tempfile.TemporaryDirectory(prefix="psqlpy-instructions-") as name:
         directory = Path(name)
@@ -192,7 +198,7 @@ def count_all(dsn: str) -> dict[str, int]:
         with psqlpy.sync.ConnectionPool(dsn, max_db_pool_size=1) as pool, pool.acquire() as connection:
             connection.execute_batch(SETUP)
             try:
-                found: dict[str, int] = {}
+                found: Counts = {}
                 for loop in LOOPS:
                     found |= count(dsn, loop, directory)
             finally:
@@ -200,7 +206,7 @@ def count_all(dsn: str) -> dict[str, int]:
     return found
 
 
-def count(dsn: str, loop: str, directory: Path) -> dict[str, int]:
+def count(dsn: str, loop: str, directory: Path) -> Counts:
     out = directory / f"callgrind.{loop}"
     subprocess.run(
         [
@@ -214,14 +220,41 @@ def count(dsn: str, loop: str, directory: Path) -> dict[str, int]:
         timeout=300,
     )
     found = {}
-    for dump in directory.glob(f"{out.name}.*"):
+    names: dict[str, str] = {}
+    for dump in sorted(directory.glob(f"{out.name}.*"), key=lambda path: int(path.suffix[1:])):
         text = dump.read_text(encoding="utf-8", errors="replace")
         trigger = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.MULTILINE)
         total = re.search(r"^totals: (\d+)", text, re.MULTILINE)
         if trigger and total:
             name = trigger[1].strip()
-            found[f"{name}, {loop}"] = round(int(total[1]) / counts(loop)[name])
+            times = counts(loop)[name]
+            libraries = Counter({key: round(cost / times) for key, cost in by_library(text, names).items()})
+            found[f"{name}, {loop}"] = round(int(total[1]) / times), libraries
     return found
+
+
+def by_library(dump: str, names: dict[str, str]) -> Counter[str]:
+    """What each object file has of a dump's instructions (Valgrind's manual, "Callgrind Format Specification").
+
+    `names` are those that this dump or one before it has given numbers to.
+    """
+    costs: Counter[str] = Counter()
+    library, inclusive = "", False
+    for line in dump.splitlines():
+        if line.startswith(("ob=", "cob=")):  # where the function is, and where the called one
+            kind, _, name = line.partition("=")
+            number, _, path = name.partition(" ")
+            if path:
+                names[number] = Path(path).name.partition(".")[0]
+            if kind == "ob":
+                library = names[number]
+        elif line.startswith("calls="):
+            inclusive = True  # the next line's cost is the called function's, which has its own
+        elif line[:1] in "+-*0123456789" and line:
+            if not inclusive:
+                costs[library] += int(line.split()[1])
+            inclusive = False
+    return costs
 
 
 def made_with() -> dict[str, str]:
@@ -258,6 +291,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="fail where one has grown by more than 5 %%")
     parser.add_argument("--write", action="store_true", help="make this the table")
+    parser.add_argument("--where", action="store_true", help="print in which library they are")
     parser.add_argument("--work", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--dsn", default=os.environ.get("PSQLPY_TEST_DSN"))
     arguments = parser.parse_args()
@@ -271,12 +305,21 @@ def main() -> int:
         return int(bool(os.environ.get("PSQLPY_NO_SKIP")))
     with ExitStack() as stack:
         dsn = arguments.dsn or stack.enter_context(embedded.server())
-        found = count_all(dsn)
+        counted = count_all(dsn)
+    found = {name: total for name, (total, _) in sorted(counted.items())}
+    if arguments.where:
+        for name in found:
+            print(
+                name,
+                *(f"{cost:10,}  {library}" for library, cost in counted[name][1].most_common(8)),
+                sep="\n",
+            )
+        return 0
     table = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
     text, failed = compare(table, made_with(), found)
     print(text)
     if arguments.write:
-        written = {"made_with": made_with(), "instructions": dict(sorted(found.items()))}
+        written = {"made_with": made_with(), "instructions": found}
         TABLE.write_text(json.dumps(written, indent=4) + "\n", encoding="utf-8")
         return 0
     return int(arguments.check and failed)
