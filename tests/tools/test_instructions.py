@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -40,6 +41,15 @@ def test_the_table_has_every_operation() -> None:
     wanted = {f"{name}, {loop}" for loop in instructions.LOOPS for name in instructions.counts(loop)}
     assert set(table["instructions"]) == wanted
     assert set(table["made_with"]) == set(instructions.made_with())
+
+
+def test_a_dump_is_divided_among_the_libraries() -> None:
+    names: dict[str, str] = {}
+    first = "ob=(1) /usr/lib/libpq.so.5\nfn=(1) f\n1 10\ncob=(2) /lib/libc.so.6\ncfn=(2) g\ncalls=3 7\n1 500\n+1 5\n"
+    assert instructions.by_library(first, names) == {"libpq": 15}
+    assert instructions.by_library("ob=(2)\nfn=(2)\n* 7\n", names) == {"libc": 7}
+    line = instructions.markdown({"call, asyncio": (30, Counter({"libpq": 15, "libc": 7}))})
+    assert "| call, asyncio | 30 | 0 | 15 | 0 | 0 | 7 | 8 |" in line
 
 
 def test_without_valgrind_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
