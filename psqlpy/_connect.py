@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Generator
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,8 +42,8 @@ def like(pool: Callable[P, object], made: Callable[..., Made], name: str, doc: s
     make.__name__ = make.__qualname__ = name
     make.__doc__ = doc
     make.__module__ = "psqlpy"
-    # For help() and editors; functions have no declared attribute of that name.
-    make.__signature__ = inspect.signature(pool)  # type: ignore[attr-defined]
+    # For help() and editors, who take the signature from it; functions have no declared attribute of that name.
+    make.__wrapped__ = pool  # type: ignore[attr-defined]
     return make
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-_NUMERIC = re.compile(r"\d+\.\d+\.\d+\.\d+|.*:.*")
+_NUMERIC = r"\d+\.\d+\.\d+\.\d+|.*:.*"
 
 # What every session starts with, as the startup parameter `options`. There, and not by SET after connecting, since it
 # costs no round trip, RESET and DISCARD ALL come back to it, and it outranks ALTER ROLE and ALTER DATABASE. In front of
@@ -40,7 +40,7 @@ class Endpoint:
         self.host = host
         self.port = port
         self.hostaddr = hostaddr or (
-            host if not host.startswith(("/", "@")) and _NUMERIC.fullmatch(host) else None
+            host if not host.startswith(("/", "@")) and re.fullmatch(_NUMERIC, host) else None
         )
 
     @property

@@ -32,7 +32,7 @@ _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1
 _ZONE = r" (?P<zone>\S+)"
 _INFINITE = ("infinity", "-infinity")
 _MICROSECOND = timedelta(microseconds=1)
-_OFFSET = re.compile(r"([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?", re.ASCII)
+_OFFSET = r"([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?"
 
 
 def register(registry: Registry, date_style: str, time_zone: str) -> None:
@@ -107,7 +107,7 @@ def _zone(name: str) -> tzinfo | None:
 def _offset(abbreviation: str, microseconds: int, zone: tzinfo | None) -> timedelta:
     if abbreviation in ("UTC", "GMT"):
         return timedelta()
-    numeric = _OFFSET.fullmatch(abbreviation)
+    numeric = re.fullmatch(_OFFSET, abbreviation, re.ASCII)
     if numeric is not None:
         sign, hours, minutes, seconds = numeric.groups("0")
         offset = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds))

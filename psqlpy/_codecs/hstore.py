@@ -18,8 +18,8 @@ Pairs = dict[str, "str | None"]
 _pack_int = Struct(">i").pack
 _unpack_int = Struct(">i").unpack_from
 _NULL = _pack_int(-1)
-_PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|(NULL))(?:, |$)', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PAIR = r'(?s)"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|(NULL))(?:, |$)'
+_ESCAPED = r"(?s)\\(.)"
 
 
 def from_binary(data: bytes) -> Pairs:
@@ -42,12 +42,13 @@ def from_binary(data: bytes) -> Pairs:
 def from_text(text: str) -> Pairs:
     pairs: Pairs = {}
     at = 0
+    next_pair, unescape = re.compile(_PAIR).match, re.compile(_ESCAPED).sub
     while at < len(text):
-        match = _PAIR.match(text, at)
+        match = next_pair(text, at)
         if match is None:
             raise ValueError("the text isn't an hstore")
         key, value, null = match.groups()
-        pairs[_ESCAPED.sub(r"\1", key)] = None if null else _ESCAPED.sub(r"\1", value)
+        pairs[unescape(r"\1", key)] = None if null else unescape(r"\1", value)
         at = match.end()
     return pairs
 

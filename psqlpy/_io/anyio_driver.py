@@ -15,6 +15,7 @@ import anyio
 import anyio.lowlevel
 
 from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
+from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import can_spawn, spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
@@ -57,6 +58,9 @@ class AnyioDriver:
     @property
     def is_alive(self) -> bool:
         return True
+
+    # As AsyncioDriver's.
+    running = staticmethod(running_loop)
 
     async def run(self, request: Request, deadline: float | None, its_turn: bool = False) -> None:
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""

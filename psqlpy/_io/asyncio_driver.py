@@ -130,6 +130,9 @@ class AsyncioDriver:
         """Whether the loop still runs callbacks; a forked child's copy of its parent's loop does not."""
         return self.loop.is_running() and not self.session.pgconn.is_inherited
 
+    # Which loop runs here, if there is no trio: asyncio's own function, since every query asks.
+    running = staticmethod(_get_running_loop)
+
     # Requests
 
     async def run(self, request: Request, deadline: float | None, its_turn: bool = False) -> None:

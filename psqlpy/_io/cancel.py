@@ -12,16 +12,19 @@ The caller leaves at once; then
 
 from __future__ import annotations
 
-import socket
+import _socket
 import time
-from asyncio import TimerHandle
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from psqlpy._io import background
 from psqlpy._pq.connection import Canceller
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.state import State
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
 
 # Seconds.
 PATIENCE = 0.05
@@ -175,11 +178,17 @@ def end_with_process(sessions: Iterable[Session]) -> None:
 def shut_down(fd: int) -> None:
     """Break a connection without closing it: the copy keeps the number from being another socket's meanwhile."""
     try:
-        with socket.socket(fileno=socket.dup(fd)) as copy:
-            copy.shutdown(socket.SHUT_RDWR)
+        copy = _socket.socket(fileno=_socket.dup(fd))
     except OSError:
-        # Nobody is at the other end, or libpq has seen that and closed the socket.
+        # libpq has closed the socket.
+        return
+    try:
+        copy.shutdown(_socket.SHUT_RDWR)
+    except OSError:
+        # Nobody is at the other end.
         pass
+    finally:
+        copy.close()
 
 
 def _runs_something(session: Session) -> bool:

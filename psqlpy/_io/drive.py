@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from asyncio import AbstractEventLoop
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import running_loop
 from psqlpy._io.thread_driver import drive as drive_in_thread
@@ -16,12 +14,17 @@ from psqlpy._protocol.connect import connect
 from psqlpy._protocol.session import Session
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from psqlpy._config import ConnectPlan
     from psqlpy._io.anyio_driver import AnyioDriver
+    from psqlpy._io.asyncio_driver import AsyncioDriver
 
 
 def make_driver(session: Session, loop: AbstractEventLoop | None) -> AsyncioDriver | AnyioDriver:
     if loop is not None and not _is_proactor(loop):
+        from psqlpy._io.asyncio_driver import AsyncioDriver
+
         return AsyncioDriver(session, loop)
     from psqlpy._io.anyio_driver import AnyioDriver
 
@@ -29,7 +32,7 @@ def make_driver(session: Session, loop: AbstractEventLoop | None) -> AsyncioDriv
 
 
 def _is_proactor(loop: AbstractEventLoop) -> bool:
-    proactor = getattr(asyncio, "ProactorEventLoop", None)
+    proactor = getattr(modules["asyncio"], "ProactorEventLoop", None)
     return proactor is not None and isinstance(loop, proactor)
 
 

@@ -6,15 +6,12 @@ A link belongs to nobody's event loop: it follows its user from one to the next.
 from __future__ import annotations
 
 import time
-from asyncio import AbstractEventLoop
-from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine
 from sys import modules
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._io import background
-from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.cancel import break_off, cancel_what_runs, shut_down
 from psqlpy._io.drive import make_driver
 from psqlpy._io.primitives import AsyncWake, both
@@ -28,13 +25,23 @@ from psqlpy._protocol.session import Session
 from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from typing_extensions import TypeIs
+
     from psqlpy._io.anyio_driver import AnyioDriver
+    from psqlpy._io.asyncio_driver import AsyncioDriver
     from psqlpy._protocol.pausing import PausingDialogue
 
 # How long another thread's event loop may take to let go of a connection. Seconds.
 _HANDOVER = 0.1
 # The server's last words and the end of the connection come with two reads.
 _READS = 2
+
+
+def is_asyncio(driver: AsyncioDriver | AnyioDriver | None) -> TypeIs[AsyncioDriver]:
+    """Whether there is a driver and it is asyncio's, without importing it to know."""
+    return driver is not None and driver.loop is not None
 
 
 class _Link:
@@ -89,8 +96,7 @@ class AsyncLink(_Link):
         """Submit a request and wait until it has ended; raises its error, QueryTimeoutError, or the cancellation."""
         driver = self.driver
         # Only where there is trio may asyncio's own answer be wrong.
-        loop = running_loop() if "trio" in modules else _get_running_loop()
-        if driver is not None and driver.loop is loop:
+        if driver is not None and driver.loop is (running_loop() if "trio" in modules else driver.running()):
             return driver.run(request, deadline)
         return self._run_here(request, deadline)
 
@@ -170,7 +176,7 @@ class AsyncLink(_Link):
         """Submit a request that nobody waits for; its answer is read with the next one's, or by the loop."""
         self.session.submit_silently(request)
         driver = self.driver
-        if isinstance(driver, AsyncioDriver) and self.session.wants_write:
+        if is_asyncio(driver) and self.session.wants_write:
             driver.on_ready(0)
 
     def when_settled(self, callback: Callable[[], None]) -> None:
@@ -207,7 +213,7 @@ class AsyncLink(_Link):
         They refer to the pool, and the pool, through their requests, to them: without this they would never go.
         """
         driver = self.driver
-        if not isinstance(driver, AsyncioDriver) or not driver.loop.is_closed():
+        if not is_asyncio(driver) or not driver.loop.is_closed():
             return False
         session = self.session
         waiting = [
@@ -224,7 +230,7 @@ class AsyncLink(_Link):
     def close(self) -> None:
         """Close the connection, from any thread; requests in it fail. Waits for nothing."""
         driver = self.driver
-        if isinstance(driver, AsyncioDriver) and driver.is_alive and driver.loop is not enclosing_loop():
+        if is_asyncio(driver) and driver.is_alive and driver.loop is not enclosing_loop():
             try:
                 driver.loop.call_soon_threadsafe(self._close_here)
             except RuntimeError:
@@ -238,7 +244,7 @@ class AsyncLink(_Link):
         if self.driver is None:
             self.session.pgconn.finish()
         else:
-            if not isinstance(self.driver, AsyncioDriver):
+            if not is_asyncio(self.driver):
                 self.cut()
             self.driver.end()
 
@@ -251,7 +257,7 @@ class AsyncLink(_Link):
         """Call back from the link's event loop, when it gets to it; now where there is none."""
         driver = self.driver
         try:
-            if not isinstance(driver, AsyncioDriver):
+            if not is_asyncio(driver):
                 call_soon(callback)
             elif driver.is_alive:
                 driver.loop.call_soon_threadsafe(callback)

@@ -14,10 +14,12 @@ notice at the statement's end: sessions of a kernel ask it to look every second 
 from __future__ import annotations
 
 import sys
-from asyncio import AbstractEventLoop, Future
 from sys import modules
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
 
 # Seconds. The cell ends this much, and as long as IPython takes to format the traceback, after the button was pressed.
 _INTERVAL = 0.05

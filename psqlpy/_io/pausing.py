@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import sys
 import threading
 import time
@@ -13,9 +11,8 @@ from typing import Any
 
 from psqlpy import exceptions
 from psqlpy._io import background
-from psqlpy._io.asyncio_driver import AsyncioDriver
 from psqlpy._io.cancel import DRAIN_BUDGET, THREAD_DRAIN_BUDGET
-from psqlpy._io.links import AsyncLink, SyncLink
+from psqlpy._io.links import AsyncLink, SyncLink, is_asyncio
 from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._protocol.pausing import PausingDialogue
 
@@ -35,6 +32,8 @@ def sync_attach(dialogue: PausingDialogue) -> None:
 def _current_task() -> Any:
     """The running task; None outside of any."""
     if running_loop() is not None:
+        import asyncio
+
         return asyncio.current_task()
     trio = sys.modules.get("trio")
     return trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None
@@ -42,14 +41,19 @@ def _current_task() -> Any:
 
 def _has_ended(task: Any) -> bool:
     """Whether a task, of asyncio or trio, will never run again: waiting for what it began would take for ever."""
-    if isinstance(task, asyncio.Future):
-        return task.done()
+    import inspect
+
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(task, asyncio.Future):
+        return bool(task.done())
     return bool(inspect.getcoroutinestate(task.coro) == inspect.CORO_CLOSED)
 
 
 async def async_turn() -> None:
     """Let others have their turn: what is there already isn't waited for."""
     if running_loop() is not None:
+        import asyncio
+
         await asyncio.sleep(0)
     else:
         import trio
@@ -82,7 +86,7 @@ def async_leave(link: AsyncLink, dialogue: PausingDialogue, _budget: float = 0.0
         return
     leave = partial(_leave_here, link, dialogue)
     try:
-        if isinstance(driver, AsyncioDriver) and driver.is_alive and driver.loop is not enclosing_loop():
+        if is_asyncio(driver) and driver.is_alive and driver.loop is not enclosing_loop():
             driver.loop.call_soon_threadsafe(leave)
         else:
             leave()
@@ -100,7 +104,7 @@ def _leave_here(link: AsyncLink, dialogue: PausingDialogue) -> None:
         wake = dialogue.wake
         driver.leave(dialogue)
         _keep_waiting(dialogue, wake)
-    if not isinstance(driver, AsyncioDriver):
+    if not is_asyncio(driver):
         driver.pass_on()
     elif not link.is_closed:
         driver.follow()

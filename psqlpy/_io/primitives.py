@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from asyncio import Future
 from collections.abc import Callable
 from sys import modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from psqlpy._io.notebook import keep_interruptible
 from psqlpy._io.running import running_loop
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 _locks: WeakSet[Any] = WeakSet()
 

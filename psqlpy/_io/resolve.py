@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 
 from psqlpy._io import background
@@ -28,6 +27,8 @@ class Resolution:
             # Given up while all threads were busy: the next name needs this one.
             return
         try:
+            import socket
+
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             # Each address once, in the resolver's order (RFC 6724).
             self._addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

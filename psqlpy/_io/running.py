@@ -2,13 +2,34 @@
 
 In a notebook's kernel, and in trio's guest mode, trio runs inside a callback of an asyncio loop: asyncio's own answer
 names that loop then, under which no coroutine of ours would be resumed.
+
+Importing psqlpy doesn't load asyncio, which is most of what a program in threads or under trio would load with it.
 """
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
-from asyncio.events import _get_running_loop
+from collections.abc import Callable
 from sys import modules
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+
+def _look_for_asyncio() -> AbstractEventLoop | None:
+    """Ask asyncio from the moment that it is loaded: who hasn't loaded it, runs no loop of it."""
+    global _get_running_loop
+    # The package has the name once all of `asyncio.events` is there, whichever thread is importing it.
+    asked: Callable[[], AbstractEventLoop | None] | None = getattr(
+        modules.get("asyncio"), "_get_running_loop", None
+    )
+    if asked is None:
+        return None
+    _get_running_loop = asked
+    return asked()
+
+
+_get_running_loop: Callable[[], AbstractEventLoop | None] = _look_for_asyncio
 
 
 def running_loop() -> AbstractEventLoop | None:

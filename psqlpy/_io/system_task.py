@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from psqlpy._io.running import enclosing_loop
 
 _running: set[Any] = set()
 
@@ -27,7 +28,7 @@ def spawn_system_task(function: Callable[..., Awaitable[None]], *arguments: obje
 def can_spawn() -> bool:
     """Whether there is an event loop here that would run a task."""
     trio = sys.modules.get("trio")
-    return _get_running_loop() is not None or (trio is not None and trio.lowlevel.in_trio_run())
+    return enclosing_loop() is not None or (trio is not None and trio.lowlevel.in_trio_run())
 
 
 def call_soon_in_trio(callback: Callable[[], None]) -> None:

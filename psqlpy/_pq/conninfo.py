@@ -40,14 +40,11 @@ ADDED = {
     "sslkeylogfile": 18,
 }
 
-_URI = re.compile(r"postgres(?:ql)?://")
-_PAIR = re.compile(
+# Not compiled before there is a string to be read: importing would take the time.
+_PAIR = (
     r"\s*(?P<key>[^\s=]+)\s*=\s*"
-    r"(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<plain>(?!')(?:[^\s\\]|\\.|\\$)*))",
-    re.DOTALL,
+    r"(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<plain>(?!')(?:[^\s\\]|\\.|\\$)*))"
 )
-_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 _CANNOT_PARSE_URI = (
     "the dsn is not a valid URL: expected postgresql://user:password@host:port/database?option=value, "
@@ -76,7 +73,7 @@ def parse(dsn: str) -> dict[str, str]:
 
     Raises ConnectionPoolBuildError for an unknown keyword, which it names, and for a string that can't be parsed.
     """
-    is_uri = _URI.match(dsn) is not None
+    is_uri = dsn.startswith(("postgres://", "postgresql://"))
     dsn, emulated = (_take_from_uri if is_uri else _take_from_pairs)(dsn)
     message = ffi.new("char **")
     options = lib.PQconninfoParse(dsn.encode(), message)
@@ -189,14 +186,15 @@ def _take_from_pairs(dsn: str) -> tuple[str, dict[str, str]]:
     kept: list[str] = []
     taken: dict[str, str] = {}
     position = 0
+    next_pair = re.compile(_PAIR, re.DOTALL).match
     while dsn[position:].strip():
-        pair = _PAIR.match(dsn, position)
+        pair = next_pair(dsn, position)
         if pair is None:
             raise ConnectionPoolBuildError(_CANNOT_PARSE_PAIRS)
         _check_keyword(pair["key"], _CANNOT_PARSE_PAIRS)
         if pair["key"] in EMULATED:
             raw = pair["plain"] if pair["quoted"] is None else pair["quoted"]
-            taken[EMULATED[pair["key"]]] = _ESCAPE.sub(r"\1", raw)
+            taken[EMULATED[pair["key"]]] = re.sub(r"\\(.?)", r"\1", raw, flags=re.DOTALL)
         else:
             kept.append(pair[0])
         position = pair.end()
@@ -233,4 +231,5 @@ def _take_from_uri(dsn: str) -> tuple[str, dict[str, str]]:
 
 
 def _percent_decode(value: str) -> str:
-    return _PERCENT.sub(lambda match: bytes([int(match[1], 16)]), value.encode()).decode("utf-8", "replace")
+    decoded = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), value.encode())
+    return decoded.decode("utf-8", "replace")

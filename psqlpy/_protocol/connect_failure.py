@@ -13,11 +13,11 @@ from psqlpy._plan import ConnectPlan
 from psqlpy._protocol.attempts import Attempt
 
 # As libpq puts it together: `connection to server at "10.0.0.7", port 5432 failed: FATAL:  28P01: password …`.
-_PREFIX = re.compile(r"connection to server (?:at|on socket) \".*?\"(?: \(.*?\))?(?:, port \d+)? failed: ")
-_SERVER = re.compile(r"(?P<severity>[^\s:]+):\s+(?P<sqlstate>[0-9A-Z]{5}): (?P<message>.*)")
-_LOCATION = re.compile(r"[^\s:]+:\s+\w+, [\w.]+:\d+")
-_FIELD = re.compile(r"(?P<name>DETAIL|HINT):\s+(?P<value>.*)")
-_TLS = re.compile(r"\bSSL\b|\bTLS\b|certificate")
+_PREFIX = r"connection to server (?:at|on socket) \".*?\"(?: \(.*?\))?(?:, port \d+)? failed: "
+_SERVER = r"(?P<severity>[^\s:]+):\s+(?P<sqlstate>[0-9A-Z]{5}): (?P<message>.*)"
+_LOCATION = r"[^\s:]+:\s+\w+, [\w.]+:\d+"
+_FIELD = r"(?P<name>DETAIL|HINT):\s+(?P<value>.*)"
+_TLS = r"\bSSL\b|\bTLS\b|certificate"
 
 
 class Failure:
@@ -40,9 +40,9 @@ class Failure:
         failure = cls(attempt, "")
         lines: list[str] = []
         for line in text.splitlines():
-            line = _PREFIX.sub("", line).strip()
-            server = _SERVER.match(line)
-            field = _FIELD.match(line)
+            line = re.sub(_PREFIX, "", line).strip()
+            server = re.match(_SERVER, line)
+            field = re.match(_FIELD, line)
             if server is not None:
                 # Several where libpq tried with TLS and without: the last one counts, unless it is less telling.
                 if not failure.is_refused_password:
@@ -51,7 +51,7 @@ class Failure:
             elif field is not None:
                 setattr(failure, field["name"].lower(), field["value"])
                 continue
-            if line and line not in lines and not _LOCATION.fullmatch(line):
+            if line and line not in lines and not re.fullmatch(_LOCATION, line):
                 lines.append(line)
         failure.message = "; ".join(lines) or "libpq gave no reason"
         return failure
@@ -62,7 +62,7 @@ class Failure:
 
     @property
     def is_about_tls(self) -> bool:
-        return self.sqlstate is None and not self.is_timeout and _TLS.search(self.message) is not None
+        return self.sqlstate is None and not self.is_timeout and re.search(_TLS, self.message) is not None
 
 
 def connect_error(plan: ConnectPlan, failures: Sequence[Failure]) -> exceptions.Error:

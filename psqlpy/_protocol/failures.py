@@ -17,7 +17,7 @@ Fields = dict[str, str | None]
 _NAME_TROUBLE = ("26000", "42P05")
 
 # How the server (14 and newer) says that Bind could not read a parameter.
-_BIND_CONTEXT = re.compile(r"^(?:unnamed portal|portal \".*\") parameter \$(\d+)", re.MULTILINE)
+_BIND_CONTEXT = r"(?m)^(?:unnamed portal|portal \".*\") parameter \$(\d+)"
 
 
 # When it analyses a statement again whose parameters' types, fixed by Parse, don't go with their columns any more.
@@ -28,7 +28,7 @@ def may_be_outdated(failure: Fields) -> bool:
     """Whether a statement may have been refused because its parameters would be of other types by now."""
     context = failure.get("context")
     if context:
-        return _BIND_CONTEXT.search(context) is not None
+        return re.search(_BIND_CONTEXT, context) is not None
     return failure.get("sqlstate") in _TYPE_TROUBLE
 
 
@@ -60,7 +60,7 @@ def failed(
         error.sqlstate = failure.get("sqlstate")
         error.may_have_committed = True
         return error
-    bound = _BIND_CONTEXT.search(failure.get("context") or "")
+    bound = re.search(_BIND_CONTEXT, failure.get("context") or "")
     if bound is not None:
         return exceptions.server_error(
             failure,
@@ -116,7 +116,6 @@ def closed(
 DESCRIBABLE_PARAMETERS = 7498
 _MANY_PARAMETERS_LENGTH = 5 * DESCRIBABLE_PARAMETERS
 _MAX_PARAMETERS = 65535
-_NUMBERED = re.compile(r"\$(\d+)")
 
 
 def is_wide(query: str) -> bool:
@@ -126,7 +125,7 @@ def is_wide(query: str) -> bool:
     """
     if len(query) <= _MANY_PARAMETERS_LENGTH:
         return False
-    if max(map(int, _NUMBERED.findall(query)), default=0) <= DESCRIBABLE_PARAMETERS:
+    if max(map(int, re.findall(r"\$(\d+)", query)), default=0) <= DESCRIBABLE_PARAMETERS:
         return False
     # Perhaps in a literal or a comment.
     numbers = (int(query[start + 1 : end]) for kind, start, end in tokenize(query) if kind == "parameter")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 # Any character outside ASCII may be part of a name, no-break spaces included: the server's lexer looks at
 # bytes. Said by what can't be part of one: compiling a range up to U+10FFFF takes 15 ms for each that there is.
@@ -32,27 +33,30 @@ _WORDS_AND_QUOTES = (
     rf"(?P<opening>/\*|[eE]'|{_PREFIX}'|(?:[uU]&)?\"|\$(?:{_NAME_START}{_NAME_PART}*)?\$|\$\()",
     rf"(?P<word>{_NAME_START}{_WORD_PART}*)",
 )
-_TOKEN = re.compile(
-    "|".join(
-        (
-            r"(?P<space>[ \t\n\r\f\v]+)",
-            *_WORDS_AND_QUOTES,
-            rf"(?P<number>{_NUMBER})",
-            r"(?P<parameter>\$[0-9]+)",
-            r"(?P<mark>::|.)",
-        )
-    ),
-    re.DOTALL,
+_TOKENS = "|".join(
+    (
+        r"(?P<space>[ \t\n\r\f\v]+)",
+        *_WORDS_AND_QUOTES,
+        rf"(?P<number>{_NUMBER})",
+        r"(?P<parameter>\$[0-9]+)",
+        r"(?P<mark>::|.)",
+    )
 )
-_COARSE = re.compile("|".join((*_WORDS_AND_QUOTES, r"(?P<mark>;)")))
+_COARSE = "|".join((*_WORDS_AND_QUOTES, r"(?P<mark>;)"))
 
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
-_QUOTE_EDGE = re.compile("''?")
-_NAME_EDGE = re.compile('""?')
+_COMMENT_EDGE = r"/\*|\*/"
+_QUOTE_EDGE = "''?"
+_NAME_EDGE = '""?'
 # Only parts separated by a line break continue a literal. It matters for E'…' alone: elsewhere the parts may
 # as well be tokens of their own, but here the second part is still read with backslash escapes.
 _CONTINUED = r"'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r][ \t\n\r\f\v]*(?:--[^\n\r]*[\n\r][ \t\n\r\f\v]*)*'"
-_ESCAPED_EDGE = re.compile(rf"\\.|{_CONTINUED}|''?", re.DOTALL)
+_ESCAPED_EDGE = rf"\\.|{_CONTINUED}|''?"
+
+
+# Not at import, most of whose time it would take.
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.DOTALL)
 
 
 def tokenize(text: str, start: int = 0, *, coarse: bool = False) -> Iterator[tuple[str, int, int]]:
@@ -67,7 +71,7 @@ def tokenize(text: str, start: int = 0, *, coarse: bool = False) -> Iterator[tup
     `start` must be where a token begins. `coarse` leaves out spaces, numbers, parameters and marks other
     than the semicolon, which takes a fraction of the time for a long list of values.
     """
-    pattern = _COARSE if coarse else _TOKEN
+    pattern = _compiled(_COARSE if coarse else _TOKENS)
     position, length = start, len(text)
     # The next ")" behind a "$(": remembered, or a text of many "$(" would take quadratic time.
     parenthesis = -1
@@ -103,14 +107,14 @@ def _close(opening: str, text: str, position: int) -> tuple[str, int]:
         return "literal", len(text) if closing < 0 else closing + len(opening)
     if last == "*":
         depth = 1
-        for edge in _COMMENT_EDGE.finditer(text, position):
+        for edge in _compiled(_COMMENT_EDGE).finditer(text, position):
             depth += 1 if edge.group() == "/*" else -1
             if not depth:
                 return "comment", edge.end()
         return "comment", len(text)
     edges = _NAME_EDGE if last == '"' else _ESCAPED_EDGE if opening in ("e'", "E'") else _QUOTE_EDGE
     kind = "quoted" if last == '"' else "literal"
-    for edge in edges.finditer(text, position):
+    for edge in _compiled(edges).finditer(text, position):
         if edge.group() == last:
             return kind, edge.end()
     return kind, len(text)
