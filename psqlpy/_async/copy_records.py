@@ -40,8 +40,6 @@ WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attnum > 0 AND NOT a.atti
 ORDER BY a.attnum
 """
 
-_TRAITS = classify(_COLUMNS)
-
 
 class RecordSource(Source):
     """An iterable of records, the first of which have been taken already."""
@@ -136,7 +134,7 @@ async def _columns_of(
 ) -> list[tuple[Any, ...]]:
     """(name, type oid, typtype) of the columns that can be written."""
     await connection.begin_now(deadline)
-    query = Unprepared(_COLUMNS, _TRAITS, [target], connection.descriptions, family, ())
+    query = Unprepared(_COLUMNS, classify(_COLUMNS), [target], connection.descriptions, family, ())
     await connection.link.run(query, deadline)
     rows: list[tuple[Any, ...]] = query.plan.tuples(query.result)
     return rows

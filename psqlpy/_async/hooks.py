@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,12 @@ from psqlpy._checks import check_text, configuration_error
 from psqlpy._io.invoke import async_invoke
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.logged_links import AsyncLoggedLink
+from psqlpy._io.logs import logger
 from psqlpy._io.notices import deliver_notices
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.session import Session
 
-_log = logging.getLogger("psqlpy.pool")
+_LOG = "psqlpy.pool"
 
 Hook = Callable[..., Any]
 
@@ -81,7 +81,7 @@ class Hooks:
         try:
             await self._show(self.reset, "reset", pool, link, deadline)
         except Exception:
-            _log.warning("reset hook failed: the connection is closed and replaced", exc_info=True)
+            logger(_LOG).warning("reset hook failed: the connection is closed and replaced", exc_info=True)
             return False
         return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from types import TracebackType
 from typing import Any
 
@@ -11,11 +10,12 @@ from psqlpy._async.executor import check_timeout, deadline_after
 from psqlpy._async.kept import KeptConnection
 from psqlpy._async.reception import Callback, Reception
 from psqlpy._io.listening import async_check_callback, async_in_background
+from psqlpy._io.logs import logger
 from psqlpy._io.primitives import monotonic
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._protocol.notifications import check_channel, listen, unlisten
 
-_log = logging.getLogger("psqlpy.listener")
+_LOG = "psqlpy.listener"
 
 _START_ERROR = "Listener start error: "
 
@@ -158,7 +158,7 @@ class Listener(Reception):
             try:
                 await self._call_callbacks(consumer, None)
             except Exception as error:
-                _log.error("listener has stopped: %s", error)
+                logger(_LOG).error("listener has stopped: %s", error)
                 await self._report(error, None)
                 if self._consumer is consumer:
                     self._stop()
@@ -208,7 +208,7 @@ class Listener(Reception):
                 try:
                     await callback(message.connection, message.payload, message.channel, message.process_id)
                 except Exception as error:
-                    _log.exception("callback of channel %r failed", message.channel)
+                    logger(_LOG).exception("callback of channel %r failed", message.channel)
                     await self._report(error, message)
 
     # Iteration

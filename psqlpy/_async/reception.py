@@ -5,7 +5,6 @@ What is said to the server, and the inbox in which notifications wait, is in psq
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from random import random
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from psqlpy._io.blocks import Unique
 from psqlpy._io.invoke import async_invoke
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.listening import async_wake
+from psqlpy._io.logs import logger
 from psqlpy._io.primitives import AsyncWake, Lock, monotonic
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._protocol.commands import Commands
@@ -26,7 +26,7 @@ from psqlpy._protocol.notifications import Attention, Inbox, listen, unlisten
 if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
 
-_log = logging.getLogger("psqlpy.listener")
+_LOG = "psqlpy.listener"
 
 # Between two attempts to connect again: the first pause, and the longest of those that follow. Seconds.
 _FIRST_PAUSE = 0.1
@@ -109,7 +109,7 @@ class Reception(Unique):
         try:
             await async_invoke(self._on_error, "on_error", None, error, message)
         except Exception:
-            _log.exception("on_error failed")
+            logger(_LOG).exception("on_error failed")
 
     def _stop(self) -> None:
         with self._lock:
@@ -211,7 +211,9 @@ class Reception(Unique):
     async def _restore(self, consumer: object, lost: AsyncLink, deadline: float | None) -> None:
         """Connect again, after pauses that grow."""
         lost.close()
-        _log.warning("listener's connection is lost and will be made again: %s", lost.session.closed_error())
+        logger(_LOG).warning(
+            "listener's connection is lost and will be made again: %s", lost.session.closed_error()
+        )
         began = monotonic()
         pause = _FIRST_PAUSE
         while True:
@@ -227,7 +229,7 @@ class Reception(Unique):
                     raise exceptions.ListenerClosedError(
                         f"listener can't connect again, tried for {patience:.3g} s: {error}"
                     ) from error
-                _log.warning("listener can't connect again yet: %s", error)
+                logger(_LOG).warning("listener can't connect again yet: %s", error)
             self._pause = AsyncWake()
             if self._consumer is not consumer:
                 return
@@ -237,12 +239,14 @@ class Reception(Unique):
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _announce(self) -> None:
-        _log.warning("listener is connected again: notifications that were sent meanwhile are missing")
+        logger(_LOG).warning(
+            "listener is connected again: notifications that were sent meanwhile are missing"
+        )
         if self._on_reconnect is not None:
             try:
                 await async_invoke(self._on_reconnect, "on_reconnect", None, self)
             except Exception as error:
-                _log.exception("on_reconnect failed")
+                logger(_LOG).exception("on_reconnect failed")
                 await self._report(error, None)
 
     def _wake(self, link: AsyncLink, inbox: Inbox) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from psqlpy._io.links import AsyncLink, SyncLink
+from psqlpy._io.logs import logger
 from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.cursor import CloseCursor, Fetch
@@ -19,7 +19,7 @@ from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._query_event import QueryEvent
 
-_log = logging.getLogger("psqlpy.queries")
+_LOG = "psqlpy.queries"
 
 OnQuery = Callable[[QueryEvent], object]
 
@@ -79,7 +79,7 @@ class _Report:
         try:
             self._link.on_query(event)
         except Exception:
-            _log.exception("on_query failed for %r", self._query)
+            logger(_LOG).exception("on_query failed for %r", self._query)
 
 
 class AsyncLoggedLink(AsyncLink):

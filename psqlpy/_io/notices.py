@@ -7,31 +7,31 @@ even while the statement runs.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
 from psqlpy._io.links import AsyncLink, SyncLink
+from psqlpy._io.logs import logger
 from psqlpy._io.primitives import both
 from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import call_soon_in_trio
 from psqlpy._notice import Notice
 from psqlpy._pq.callbacks import Fields
 
-_log = logging.getLogger("psqlpy.notices")
-# Without a handler of the user's a warning of the server isn't for the program's standard error.
-_log.addHandler(logging.NullHandler())
+_LOG = "psqlpy.notices"
 
+# The levels of `logging`.
+_DEBUG = 10
 _LEVELS = {
-    "LOG": logging.INFO,
-    "INFO": logging.INFO,
-    "NOTICE": logging.INFO,
-    "WARNING": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "FATAL": logging.ERROR,
-    "PANIC": logging.CRITICAL,
+    "LOG": 20,
+    "INFO": 20,
+    "NOTICE": 20,
+    "WARNING": 30,
+    "ERROR": 40,
+    "FATAL": 40,
+    "PANIC": 50,
 }
 
 # Of one connection, untold: a server that floods us mustn't fill the memory. The newest are told.
@@ -86,14 +86,14 @@ class _Courier:
             except IndexError:
                 # Another thread has told it.
                 return
-            level = _LEVELS.get(notice.level or "", logging.DEBUG)
-            if _log.isEnabledFor(level):
-                _log.log(level, "%s", notice, extra={"notice": notice})
+            level = _LEVELS.get(notice.level or "", _DEBUG)
+            if logger(_LOG).isEnabledFor(level):
+                logger(_LOG).log(level, "%s", notice, extra={"notice": notice})
             if self._on_notice is not None:
                 try:
                     self._on_notice(notice)
                 except Exception:
-                    _log.exception("on_notice failed for %r", notice)
+                    logger(_LOG).exception("on_notice failed for %r", notice)
 
 
 def deliver_notices(link: AsyncLink | SyncLink, on_notice: OnNotice | None) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +11,13 @@ from psqlpy._checks import check_text, configuration_error
 from psqlpy._io.invoke import sync_invoke
 from psqlpy._io.links import SyncLink
 from psqlpy._io.logged_links import SyncLoggedLink
+from psqlpy._io.logs import logger
 from psqlpy._io.notices import deliver_notices
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.session import Session
 from psqlpy._sync.kept import KeptConnection
 
-_log = logging.getLogger("psqlpy.pool")
+_LOG = "psqlpy.pool"
 
 Hook = Callable[..., Any]
 
@@ -82,7 +82,7 @@ class Hooks:
         try:
             self._show(self.reset, "reset", pool, link, deadline)
         except Exception:
-            _log.warning("reset hook failed: the connection is closed and replaced", exc_info=True)
+            logger(_LOG).warning("reset hook failed: the connection is closed and replaced", exc_info=True)
             return False
         return True
 

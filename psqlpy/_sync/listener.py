@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import logging
 from types import TracebackType
 from typing import Any
 
 from psqlpy import exceptions
 from psqlpy._io.listening import sync_check_callback, sync_in_background
+from psqlpy._io.logs import logger
 from psqlpy._io.primitives import monotonic
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._protocol.notifications import check_channel, listen, unlisten
@@ -16,7 +16,7 @@ from psqlpy._sync.executor import check_timeout, deadline_after
 from psqlpy._sync.kept import KeptConnection
 from psqlpy._sync.reception import Callback, Reception
 
-_log = logging.getLogger("psqlpy.listener")
+_LOG = "psqlpy.listener"
 
 _START_ERROR = "Listener start error: "
 
@@ -159,7 +159,7 @@ class Listener(Reception):
             try:
                 self._call_callbacks(consumer, None)
             except Exception as error:
-                _log.error("listener has stopped: %s", error)
+                logger(_LOG).error("listener has stopped: %s", error)
                 self._report(error, None)
                 if self._consumer is consumer:
                     self._stop()
@@ -209,7 +209,7 @@ class Listener(Reception):
                 try:
                     callback(message.connection, message.payload, message.channel, message.process_id)
                 except Exception as error:
-                    _log.exception("callback of channel %r failed", message.channel)
+                    logger(_LOG).exception("callback of channel %r failed", message.channel)
                     self._report(error, message)
 
     # Iteration

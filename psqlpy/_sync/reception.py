@@ -6,7 +6,6 @@ What is said to the server, and the inbox in which notifications wait, is in psq
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from random import random
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from psqlpy._io.blocks import Unique
 from psqlpy._io.invoke import sync_invoke
 from psqlpy._io.links import SyncLink
 from psqlpy._io.listening import sync_wake
+from psqlpy._io.logs import logger
 from psqlpy._io.primitives import Lock, SyncWake, monotonic
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._protocol.commands import Commands
@@ -27,7 +27,7 @@ from psqlpy._sync.kept import KeptConnection
 if TYPE_CHECKING:
     from psqlpy._sync.pool import ConnectionPool
 
-_log = logging.getLogger("psqlpy.listener")
+_LOG = "psqlpy.listener"
 
 # Between two attempts to connect again: the first pause, and the longest of those that follow. Seconds.
 _FIRST_PAUSE = 0.1
@@ -110,7 +110,7 @@ class Reception(Unique):
         try:
             sync_invoke(self._on_error, "on_error", None, error, message)
         except Exception:
-            _log.exception("on_error failed")
+            logger(_LOG).exception("on_error failed")
 
     def _stop(self) -> None:
         with self._lock:
@@ -212,7 +212,9 @@ class Reception(Unique):
     def _restore(self, consumer: object, lost: SyncLink, deadline: float | None) -> None:
         """Connect again, after pauses that grow."""
         lost.close()
-        _log.warning("listener's connection is lost and will be made again: %s", lost.session.closed_error())
+        logger(_LOG).warning(
+            "listener's connection is lost and will be made again: %s", lost.session.closed_error()
+        )
         began = monotonic()
         pause = _FIRST_PAUSE
         while True:
@@ -228,7 +230,7 @@ class Reception(Unique):
                     raise exceptions.ListenerClosedError(
                         f"listener can't connect again, tried for {patience:.3g} s: {error}"
                     ) from error
-                _log.warning("listener can't connect again yet: %s", error)
+                logger(_LOG).warning("listener can't connect again yet: %s", error)
             self._pause = SyncWake()
             if self._consumer is not consumer:
                 return
@@ -238,12 +240,14 @@ class Reception(Unique):
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _announce(self) -> None:
-        _log.warning("listener is connected again: notifications that were sent meanwhile are missing")
+        logger(_LOG).warning(
+            "listener is connected again: notifications that were sent meanwhile are missing"
+        )
         if self._on_reconnect is not None:
             try:
                 sync_invoke(self._on_reconnect, "on_reconnect", None, self)
             except Exception as error:
-                _log.exception("on_reconnect failed")
+                logger(_LOG).exception("on_reconnect failed")
                 self._report(error, None)
 
     def _wake(self, link: SyncLink, inbox: Inbox) -> None:

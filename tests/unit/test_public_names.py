@@ -168,3 +168,33 @@ def test_import_loads_cffi_and_the_standard_library_alone(module: str) -> None:
     # What is there without it, .pth files have loaded.
     there, loaded = ({name.partition(".")[0] for name in json.loads(run.stdout)} for run in runs)
     assert loaded - there - sys.stdlib_module_names == {"psqlpy", "_cffi_backend"}
+    if module != "psqlpy.embedded":
+        # What takes long, and is there anyway where it is needed: asyncio alone is more than half of importing asyncpg.
+        assert (loaded - there) & {
+            "asyncio",
+            "concurrent",
+            "inspect",
+            "logging",
+            "socket",
+            "ssl",
+            "subprocess",
+        } == set()
+
+
+def test_import_compiles_no_pattern_of_sql_and_no_rare_one() -> None:
+    """They were more than half of the import."""
+    code = "import re, json; re.purge(); before = set(re._cache)\nimport psqlpy; print(len(set(re._cache) - before))"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(run.stdout) <= 12
+
+
+def test_asyncio_is_found_when_it_is_imported_later() -> None:
+    code = (
+        "import sys\n"
+        "from psqlpy._io.running import enclosing_loop, running_loop\n"
+        "assert 'asyncio' not in sys.modules and running_loop() is None\n"
+        "import asyncio\n"
+        "async def main(): return [running_loop(), enclosing_loop()] == [asyncio.get_running_loop()] * 2\n"
+        "assert asyncio.run(main()) and running_loop() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
