@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
@@ -11,7 +12,7 @@ from psqlpy._codecs.copy_records import RecordPlan
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import SyncItems
 from psqlpy._pq.records import RecordBuffer
-from psqlpy._protocol.classify import classify
+from psqlpy._protocol.classify import StatementTraits, classify
 from psqlpy._protocol.copy_text import check_columns
 from psqlpy._protocol.type_lookup import TypeLookup
 from psqlpy._protocol.unprepared import Unprepared
@@ -40,6 +41,11 @@ FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL (
 WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum
 """
+
+
+@cache  # not at import, which it would make longer
+def _traits() -> StatementTraits:
+    return classify(_COLUMNS)
 
 
 class RecordSource(Source):
@@ -135,7 +141,7 @@ def _columns_of(
 ) -> list[tuple[Any, ...]]:
     """(name, type oid, typtype) of the columns that can be written."""
     connection.begin_now(deadline)
-    query = Unprepared(_COLUMNS, classify(_COLUMNS), [target], connection.descriptions, family, ())
+    query = Unprepared(_COLUMNS, _traits(), [target], connection.descriptions, family, ())
     connection.link.run(query, deadline)
     rows: list[tuple[Any, ...]] = query.plan.tuples(query.result)
     return rows
