@@ -78,7 +78,7 @@ async def test_other_tasks_have_their_turn_between_the_steps(
     ):
         for _ in range(COUNT):
             group.start_soon(open_one, pool)
-        while len(opened) < COUNT:  # noqa: ASYNC110
+        while len(opened) < COUNT:
             before = starts + polls.in_loop
             await anyio.lowlevel.checkpoint()
             most = max(most, starts + polls.in_loop - before)
