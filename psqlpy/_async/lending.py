@@ -25,8 +25,10 @@ from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
 
 # A call that waits looks whether the handle of a connection is in garbage that wasn't collected yet: first after so
-# long, or up to twice that, lest ten thousand look at once, then after pauses that grow. Seconds.
+# long, or up to twice that, lest all look at once, then after pauses that grow. Seconds.
 _FIRST_PAUSE = 0.5
+# One look is for all: with each so many who wait already the first pause is that much longer once more.
+_LOOKERS = 20
 _LONGEST_PAUSE = 16.0
 # Between two looks at one pool, so that what does nothing at both may be taken for lost. Seconds.
 _BETWEEN_LOOKS = 0.4
@@ -138,7 +140,7 @@ class Lending:
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
         until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
-        pause = _FIRST_PAUSE * (1 + random())
+        pause = min(_FIRST_PAUSE * (1 + random()) * (1 + self._policy.waiting / _LOOKERS), _LONGEST_PAUSE)
         while until is None or monotonic() + pause + _COLLECTING_MARGIN < until:
             if await wake.wait(monotonic() + pause):
                 return

@@ -8,7 +8,7 @@ acquire.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -253,7 +253,7 @@ def _return_quietly() -> None:
     """The cancellation looks at its own state at the next step."""
 
 
-async def wait_any(wait: Wait) -> set[int]:
+async def wait_any(wanted: Wait) -> set[int]:
     """Wait until one of several sockets is ready or the time is over; returns the ready ones."""
     ready: set[int] = set()
 
@@ -262,26 +262,14 @@ async def wait_any(wait: Wait) -> set[int]:
         ready.add(fd)
         group.cancel_scope.cancel()
 
-    timeout = None if wait.until is None else max(0.0, wait.until - time.monotonic())
+    timeout = None if wanted.until is None else max(0.0, wanted.until - time.monotonic())
     with anyio.move_on_after(timeout):
         async with anyio.create_task_group() as group:
-            for fd, events in wait.fds.items():
+            for fd, events in wanted.fds.items():
                 if events & _READ:
                     group.start_soon(wait_one, anyio.wait_readable, fd)
                 if events & _WRITE:
                     group.start_soon(wait_one, anyio.wait_writable, fd)
-            if not wait.fds:
+            if not wanted.fds:
                 await anyio.sleep_forever()
     return ready
-
-
-async def drive(dialogue: Generator[Wait, set[int], Any]) -> Any:
-    """Run a generator that yields what to wait for; it is closed when the caller is cancelled."""
-    try:
-        wait = next(dialogue)
-        while True:
-            wait = dialogue.send(await wait_any(wait))
-    except StopIteration as ended:
-        return ended.value
-    finally:
-        dialogue.close()

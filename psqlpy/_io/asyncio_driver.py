@@ -11,9 +11,9 @@ import time
 import weakref
 from asyncio import AbstractEventLoop, Future
 from asyncio.events import _get_running_loop
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from sys import modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psqlpy._io.cancel import Cancellation, cancel_what_runs
 from psqlpy._io.notebook import keep_interruptible
@@ -357,15 +357,3 @@ async def _wait_once(wanted: Wait, timeout: float | None) -> set[int]:
             if events & _WRITE:
                 loop.remove_writer(fd)
     return ready
-
-
-async def drive(dialogue: Generator[Wait, set[int], Any]) -> Any:
-    """Run a generator that yields what to wait for; it is closed when the caller is cancelled."""
-    try:
-        wait = next(dialogue)
-        while True:
-            wait = dialogue.send(await wait_any(wait))
-    except StopIteration as ended:
-        return ended.value
-    finally:
-        dialogue.close()

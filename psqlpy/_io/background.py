@@ -1,4 +1,4 @@
-"""A few daemon threads for calls that block: name resolution, cancel requests, and files that are copied.
+"""A few daemon threads for calls that block or take long: resolving names, cancel requests, files, keys and hashes.
 
 Ours, not the event loop's default executor: `asyncio.run` waits for that one, however long a name server is silent.
 Each kind has threads of its own: cancel requests that are stuck in a dead network keep nobody from finding another
@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 # As many blocked calls as may be stuck in a dead network before the next one has to wait.
 THREADS = 16
+# Those that only calculate are no faster for being many.
+CALCULATING = max(1, min(4, os.cpu_count() or 1))
 # A thread without work ends after this many seconds.
 _LINGER = 10.0
 
@@ -23,7 +25,8 @@ _Job = Callable[[], None]
 
 
 class _Pool:
-    def __init__(self) -> None:
+    def __init__(self, most: int = THREADS) -> None:
+        self.most = most
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
         self.jobs: deque[_Job] = deque()
@@ -34,12 +37,13 @@ class _Pool:
 _resolving = _Pool()
 _cancelling = _Pool()
 _copying = _Pool()
+_connecting = _Pool(CALCULATING)
 
 
 def _forget_threads() -> None:
     # A forked child has none of its parent's threads.
-    global _resolving, _cancelling, _copying
-    _resolving, _cancelling, _copying = _Pool(), _Pool(), _Pool()
+    global _resolving, _cancelling, _copying, _connecting
+    _resolving, _cancelling, _copying, _connecting = _Pool(), _Pool(), _Pool(), _Pool(CALCULATING)
 
 
 if hasattr(os, "register_at_fork"):
@@ -61,6 +65,12 @@ def start_file(job: _Job) -> None:
     _start(_copying, job)
 
 
+def start_connect(job: _Job) -> bool:
+    """Run a step of connecting likewise; False if there is no thread that would."""
+    _start(_connecting, job)
+    return _connecting.threads > 0
+
+
 def wait_for_cancels(seconds: float) -> None:
     """Wait until all cancel requests have returned, so long at most."""
     until = time.monotonic() + seconds
@@ -74,7 +84,7 @@ def _start(pool: _Pool, job: _Job) -> None:
         return
     with pool.lock:
         pool.jobs.append(job)
-        if pool.idle >= len(pool.jobs) or pool.threads >= THREADS:
+        if pool.idle >= len(pool.jobs) or pool.threads >= pool.most:
             pool.work.notify()
             return
         pool.threads += 1

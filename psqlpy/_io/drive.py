@@ -6,9 +6,11 @@ import time
 from sys import modules
 from typing import TYPE_CHECKING, Any
 
+from psqlpy._io.aside import Aside
 from psqlpy._io.resolve import Resolver
 from psqlpy._io.running import running_loop
 from psqlpy._io.thread_driver import drive as drive_in_thread
+from psqlpy._io.turns import drive_in_turns
 from psqlpy._pq.connection import PGconn
 from psqlpy._protocol.connect import connect
 from psqlpy._protocol.session import Session
@@ -40,10 +42,10 @@ async def async_drive(dialogue: Any) -> Any:
     """Run a generator of `Wait` under whatever event loop runs."""
     loop = running_loop()
     if loop is not None and not _is_proactor(loop):
-        from psqlpy._io.asyncio_driver import drive
+        from psqlpy._io.asyncio_driver import wait_any
     else:
-        from psqlpy._io.anyio_driver import drive
-    return await drive(dialogue)
+        from psqlpy._io.anyio_driver import wait_any
+    return await drive_in_turns(dialogue, wait_any)
 
 
 sync_drive = drive_in_thread
@@ -51,7 +53,7 @@ sync_drive = drive_in_thread
 
 async def async_connect(plan: ConnectPlan, deadline: float | None) -> PGconn:
     """Connect to the first host that will have us."""
-    connected: PGconn = await async_drive(connect(plan, time.monotonic, Resolver(), deadline))
+    connected: PGconn = await async_drive(connect(plan, time.monotonic, Resolver(), deadline, aside=Aside))
     return connected
 
 

@@ -135,6 +135,11 @@ class Policy(Generic[C]):
         """How many connections there are: idle, in use, being cleaned, being opened."""
         return len(self._idle) + len(self._leased) + len(self._opening) + len(self._cleaning)
 
+    @property
+    def waiting(self) -> int:
+        """How many tickets wait for a connection."""
+        return len(self._waiting)
+
     def status(self) -> tuple[int, int, int, int]:
         """Return max_size, size, available, waiting. Calls that are opening a connection count as waiting."""
         return self._max_size, self.size, len(self._idle), len(self._waiting) + len(self._opening)

@@ -4,6 +4,7 @@ It yields a Wait, what to wait for, and is sent the set of descriptors that are 
 over. A descriptor in error or hung up is ready. Nothing may stay registered from one Wait to the next: libpq closes and
 reopens its socket while connecting, under the same number too. Closing the generator closes all that it opened.
 Names are resolved by a Resolver, since getaddrinfo blocks; when which address is tried says psqlpy._protocol.attempts.
+Where it must not hold an event loop, a step that takes libpq milliseconds is a Work, made elsewhere.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ _AFTER_AUTHENTICATION = frozenset(
     )
 )
 
+# When libpq has to do with keys: milliseconds. GSS may even ask a server of its own, and wait for it.
+_HANDSHAKES = frozenset((ConnStatus.SSL_STARTUP, ConnStatus.GSS_STARTUP))
+# SCRAM hashes the password, thousands of times, for the server's second answer.
+_HASHED_ANSWER = 2
+
 _WAITING_FOR = {
     Phase.RESOLVING: "its name to be resolved",
     Phase.CONNECTING: "a TCP connection",
@@ -63,14 +69,33 @@ class Resolver(Protocol):
     def start(self, host: str, port: str) -> Resolution: ...
 
 
+class Work(Protocol):
+    """One PQconnectPoll that is made elsewhere; until it is done nobody else touches the connection."""
+
+    @property
+    def is_done(self) -> bool: ...
+
+    def start(self, announce: Callable[[], object]) -> None:
+        """Have it made, if it isn't yet; `announce` is called when it is done, from any thread."""
+
+    def result(self) -> PollingStatus: ...
+
+    def close(self) -> None:
+        """Close the connection; while the call is being made, as soon as it has returned."""
+
+
 class Wait:
-    """What to wait for: descriptors with their directions (bits of Want), and a time of the clock or None."""
+    """What to wait for: descriptors with their directions (bits of Want), and a time of the clock or None.
 
-    __slots__ = ("fds", "until")
+    Or, instead of descriptors, for a work, which is to be started.
+    """
 
-    def __init__(self, fds: dict[int, int], until: float | None) -> None:
+    __slots__ = ("fds", "until", "work")
+
+    def __init__(self, fds: dict[int, int], until: float | None, work: Work | None = None) -> None:
         self.fds = fds
         self.until = until
+        self.work = work
 
     def __repr__(self) -> str:
         return f"Wait({self.fds!r}, until={self.until!r})"
@@ -83,14 +108,16 @@ def connect(
     deadline: float | None = None,
     *,
     start: Callable[[dict[str, str]], PGconn] = PGconn.start,
+    aside: Callable[[PGconn], Work] | None = None,
     rng: random.Random | None = None,
 ) -> Generator[Wait, AbstractSet[int], PGconn]:
     """Return an idle connection, in libpq's blocking mode and not in pipeline mode.
 
     Raises BaseConnectionPoolError, one of the server's SQLSTATE where it gave one, and ConnectTimeoutError at
-    `deadline`, a time of `clock`, or when every address took longer than the plan's connect_timeout.
+    `deadline`, a time of `clock`, or when every address took longer than the plan's connect_timeout. `aside` makes a
+    work of a long step; without it none is.
     """
-    race = _Race(plan, clock, resolver, deadline, start, rng)
+    race = _Race(plan, clock, resolver, deadline, start, aside, rng)
     try:
         return (yield from race.run())
     finally:
@@ -100,13 +127,16 @@ def connect(
 class _Link:
     """What is open for a running attempt: a connection, or the resolution of its name."""
 
-    __slots__ = ("conn", "level", "resolution", "want")
+    __slots__ = ("answers", "conn", "level", "resolution", "want", "work")
 
     def __init__(self) -> None:
         self.conn: PGconn | None = None
         self.resolution: Resolution | None = None
         self.want = Want.READ
         self.level = 0
+        # How often the server has answered on this socket.
+        self.answers = 0
+        self.work: Work | None = None
 
     @property
     def fd(self) -> int:
@@ -115,7 +145,9 @@ class _Link:
         return -1 if self.resolution is None else self.resolution.fd
 
     def close(self) -> None:
-        if self.conn is not None:
+        if self.work is not None:
+            self.work.close()
+        elif self.conn is not None:
             self.conn.finish()
         if self.resolution is not None:
             self.resolution.close()
@@ -129,6 +161,7 @@ class _Race:
         resolver: Resolver,
         deadline: float | None,
         start: Callable[[dict[str, str]], PGconn],
+        aside: Callable[[PGconn], Work] | None,
         rng: random.Random | None,
     ) -> None:
         self._plan = plan
@@ -136,6 +169,7 @@ class _Race:
         self._resolver = resolver
         self._deadline = deadline
         self._start = start
+        self._aside = aside
         self._began_at = clock()
         self._links: dict[Attempt, _Link] = {}
         self._failures: list[Failure] = []
@@ -157,7 +191,7 @@ class _Race:
             ready = yield self._wait()
             for attempt in [running for running in attempts.running if self._links[running].fd in ready]:
                 # An earlier one of this list may have had it closed.
-                if attempt in self._links and self._advance(attempt):
+                if attempt in self._links and (yield from self._advance(attempt)):
                     return self._win(attempt)
             now = self._clock()
             for attempt in attempts.expired(now):
@@ -201,17 +235,28 @@ class _Race:
         link.conn.set_verbose_errors(True)
         self._note_phase(attempt, link.conn)
 
-    def _advance(self, attempt: Attempt) -> bool:
+    def _advance(self, attempt: Attempt) -> Generator[Wait, AbstractSet[int], bool]:
         """Go on with an attempt whose descriptor is ready; True when it is connected."""
         link = self._links[attempt]
         if link.conn is None:
             self._take_addresses(attempt, link)
             return False
-        if link.want is Want.READ and link.conn.status is ConnStatus.AWAITING_RESPONSE:
+        status = link.conn.status
+        if status is ConnStatus.MADE:
+            # libpq may have tried with TLS before.
+            link.answers = 0
+        if link.want is Want.READ and status is ConnStatus.AWAITING_RESPONSE:
+            link.answers += 1
             # The server's answer to the startup message is there: what poll does with it may be to send the password.
             for loser in self._attempts.reached(attempt, Phase.ANSWERED):
                 self._links.pop(loser).close()
-        polled = link.conn.poll()
+        if self._aside is None or not (status in _HANDSHAKES or link.answers == _HASHED_ANSWER):
+            polled = link.conn.poll()
+        else:
+            link.work = self._aside(link.conn)
+            if not (yield from self._wait_for_work(attempt, link.work)):
+                return False
+            polled, link.work = link.work.result(), None
         if polled is PollingStatus.OK:
             return True
         if polled is PollingStatus.FAILED:
@@ -220,6 +265,15 @@ class _Race:
         link.want = Want.READ if polled is PollingStatus.READING else Want.WRITE
         self._note_phase(attempt, link.conn)
         return False
+
+    def _wait_for_work(self, attempt: Attempt, work: Work) -> Generator[Wait, AbstractSet[int], bool]:
+        """False when the time is over first: what has expired is closed then, and the work with it."""
+        until = attempt.expires_at if self._deadline is None else min(attempt.expires_at, self._deadline)
+        while not work.is_done:
+            if self._clock() >= until:
+                return False
+            yield Wait({}, None if until == float("inf") else until, work)
+        return True
 
     def _note_phase(self, attempt: Attempt, conn: PGconn) -> None:
         status = conn.status

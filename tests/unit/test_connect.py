@@ -109,7 +109,11 @@ class Stage:
     """connect over scripted PGconns."""
 
     def __init__(
-        self, deadline: float | None = None, resolver: FakeResolver | None = None, **parameters: Any
+        self,
+        deadline: float | None = None,
+        resolver: FakeResolver | None = None,
+        works: list[Any] | None = None,
+        **parameters: Any,
     ) -> None:
         self.now = 0.0
         self.conns: list[FakeConn] = []
@@ -123,8 +127,15 @@ class Stage:
             self.resolver,
             deadline,
             start=self.start,  # type: ignore[arg-type]
+            aside=None if works is None else self.aside,  # type: ignore[arg-type]
         )
+        self.works = works
         self.wait: Wait
+
+    def aside(self, conn: FakeConn) -> FakeWork:
+        assert self.works is not None
+        self.works.append(FakeWork(conn))
+        return self.works[-1]  # type: ignore[no-any-return]
 
     def start(self, parameters: dict[str, str]) -> FakeConn:
         conn = FakeConn(
@@ -204,6 +215,88 @@ def test_when_both_answer_at_once_one_goes_on() -> None:
     stage.go({110, 120})
     assert [conn.finished for conn in stage.conns] == [False, True]
     assert stage.finish({110}) is stage.conns[0]
+
+
+class FakeWork:
+    """A poll that is made when the test says so."""
+
+    def __init__(self, conn: FakeConn) -> None:
+        self.conn = conn
+        self.was = conn.status
+        self.polled: PollingStatus | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.polled is not None
+
+    def start(self, announce: Callable[[], object]) -> None:
+        raise AssertionError("the driver's")
+
+    def make(self) -> None:
+        self.polled = self.conn.poll()
+
+    def result(self) -> PollingStatus:
+        assert self.polled is not None
+        return self.polled
+
+    def close(self) -> None:
+        self.conn.finish()
+
+
+def scram(fd: int) -> list[tuple[ConnStatus, PollingStatus, int]]:
+    return [
+        (S.STARTED, P.WRITING, fd),
+        (S.MADE, P.WRITING, fd),
+        (S.SSL_STARTUP, P.READING, fd),
+        (S.SSL_STARTUP, P.READING, fd),
+        (S.MADE, P.WRITING, fd),
+        *[(S.AWAITING_RESPONSE, P.READING, fd)] * 3,
+        (S.OK, P.OK, fd),
+    ]
+
+
+def test_keys_and_hashes_are_the_work_of_others() -> None:
+    """The handshakes of TLS, and of the server's three answers, when it asks for SCRAM, the second."""
+    works: list[FakeWork] = []
+    stage = Stage(host="10.0.0.1", works=works)
+    stage.scripts = [scram(10)]
+    stage.begin()
+    made = []
+    while not stage.conns[0].finished:
+        if stage.wait.work is None:
+            made.append(stage.conns[0].status.name)
+            if stage.conns[0].script[0][0] is S.OK:
+                break
+            stage.go({10})
+            continue
+        assert stage.wait.work is works[-1]
+        assert (stage.wait.fds, stage.wait.until) == ({}, None)
+        # Woken too early it waits on, and touches nothing.
+        polls = stage.conns[0].polls
+        stage.go()
+        assert stage.wait.work is works[-1] and stage.conns[0].polls == polls
+        works[-1].make()
+        made.append(f"{works[-1].was.name} aside")
+        stage.go()
+    assert stage.finish({10}) is stage.conns[0]
+    assert [made_ for made_ in made if made_.endswith("aside")] == ["SSL_STARTUP aside"] * 2 + [
+        "AWAITING_RESPONSE aside"
+    ]
+    assert [work.was for work in works] == [S.SSL_STARTUP, S.SSL_STARTUP, S.AWAITING_RESPONSE]
+
+
+@pytest.mark.parametrize("parameters", [{"deadline": 1.0}, {"connect_timeout_sec": 1}])
+def test_a_work_has_no_more_time_than_the_rest(parameters: dict[str, Any]) -> None:
+    works: list[FakeWork] = []
+    stage = Stage(host="10.0.0.1", works=works, **parameters)
+    stage.begin()
+    stage.go({10})
+    stage.go({10})
+    assert stage.wait.work is works[0] and stage.wait.until == 1.0
+    with pytest.raises(exceptions.ConnectTimeoutError):
+        stage.go(at=1.0)
+    assert stage.conns[0].finished
+    assert stage.conns[0].polls == 1
 
 
 def test_cancelling_closes_everything() -> None:
