@@ -141,7 +141,7 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     """In binary, unless some element goes in text: then the whole array does."""
     sizes, leaves = shape(value, element)
     if not leaves:
-        return TEXT, b"{}"
+        return (BINARY, _pack_header(0, 0, element.oid)) if registry.writes_binary else (TEXT, b"{}")
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
     formats = {format for format, data in dumped if data is not None}
     if TEXT in formats and not element.textual:

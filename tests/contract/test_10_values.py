@@ -77,6 +77,21 @@ def test_defect_6_an_interval_copied_as_text_keeps_its_months(sync_pool: Connect
     assert [text for (text,) in found] == [*texts[:3], "1 mon 2 days 00:00:03"]
 
 
+def test_defect_6_intervals_copied_as_text_within_others_keep_their_months(sync_pool: ConnectionPool) -> None:
+    with sync_pool.acquire() as connection:
+        connection.execute_batch(
+            "CREATE TYPE pg_temp.spell AS RANGE (subtype = interval); CREATE TYPE pg_temp.held AS (i interval);"
+            "CREATE TEMP TABLE spells (a interval[], r pg_temp.spell, c pg_temp.held)"
+        )
+        # What Python has goes first, so that the data is on its way in binary.
+        records = [([timedelta(1)], None, None), ("{1 mon}", '["1 mon","178000000 years")', "(1 mon)")]
+        assert connection.copy_records_to_table("spells", records) == 2
+        found = connection.fetch_row(
+            "SELECT a::text, r::text, c::text FROM spells WHERE c IS NOT NULL"
+        ).result()
+    assert found == {"a": '{"1 mon"}', "r": '["1 mon","178000000 years")', "c": '("1 mon")'}
+
+
 @pytest.mark.parametrize(
     ("sql", "value"),
     [
