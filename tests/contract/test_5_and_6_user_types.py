@@ -137,8 +137,8 @@ def test_money_in_a_composite_beside_what_goes_as_text(conn: Connection, value: 
 def test_money_in_a_composite_beside_ranges_domains_and_bits(conn: Connection) -> None:
     conn.execute_batch(
         "CREATE DOMAIN pg_temp.rate AS numeric;"
-        "CREATE TYPE pg_temp.offer AS (total money, rate pg_temp.rate, span numrange, rates pg_temp.rate[], flags varbit,"
-        " mac macaddr);"
+        "CREATE TYPE pg_temp.offer AS (total money, rate pg_temp.rate, span numrange, rates pg_temp.rate[], "
+        "flags varbit, mac macaddr);"
         "CREATE TEMP TABLE offers (offer pg_temp.offer)"
     )
     offer = {
