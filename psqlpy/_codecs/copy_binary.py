@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from struct import Struct
+from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import hstore, interval, oids
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, text_bytes
+from psqlpy._codecs.datetime import date_number, time_number, timestamp_number, timestamptz_number
 from psqlpy._codecs.plan import dump
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ def _read(read: Callable[[str], Any], text: str, name: str, *, tells: bool = Fal
     try:
         return read(text)
     except (ValueError, ArithmeticError, LookupError) as error:
-        reason = str(error) if tells else ""
+        reason = str(error) if tells and isinstance(error, ValueError) else ""
         raise ValueError(reason or f"the text isn't {name} as PostgreSQL prints it") from None
 
 
@@ -151,6 +153,24 @@ def _boolean(text: str) -> bytes:
     raise ValueError
 
 
+def _wordless(convert: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """The same without the words of what it is made of, which are about other things."""
+
+    def convert_wordless(text: str) -> bytes:
+        try:
+            return convert(text.strip())
+        except (ValueError, StructError):
+            raise ValueError from None
+
+    return convert_wordless
+
+
+def _moment(number: Callable[[str], int], letter: str) -> Callable[[str], bytes]:
+    """Those too that Python hasn't, whatever becomes of them when they are read."""
+    pack = Struct(">" + letter).pack
+    return _wordless(lambda text: pack(number(text)))
+
+
 def _interval(text: str) -> bytes:
     # Not by way of timedelta, which has no months. Infinite ones only newer servers know.
     if text.strip().lower().endswith("infinity"):
@@ -177,7 +197,6 @@ def _bits(text: str) -> bytes:
 
 def _mac(text: str) -> bytes:
     # As macaddr_in and macaddr8_in: six or eight numbers, or all digits with separators anywhere.
-    text = text.strip()
     parts = text.replace("-", ":").split(":")
     if len(parts) in (6, 8):
         text = "".join(part.zfill(2) for part in parts)
@@ -207,7 +226,7 @@ def _lsn(text: str) -> bytes:
 
 
 def _tid(text: str) -> bytes:
-    block, offset = map(int, text.strip().removeprefix("(").removesuffix(")").split(","))
+    block, offset = map(int, text.removeprefix("(").removesuffix(")").split(","))
     if not (0 <= block < 1 << 32 and 0 <= offset < 1 << 16):
         raise ValueError
     return _pack_tid(block, offset)
@@ -230,15 +249,19 @@ _FROM_TEXT: dict[int, Callable[[str], bytes]] = {
     oids.JSONB: _versioned,
     oids.JSONPATH: _versioned,
     oids.UUID: _uuid,
-    oids.XID8: _xid8,
+    oids.XID8: _wordless(_xid8),
     oids.BOOL: _boolean,
+    oids.DATE: _moment(date_number, "i"),
+    oids.TIME: _moment(time_number, "q"),
+    oids.TIMESTAMP: _moment(timestamp_number, "q"),
+    oids.TIMESTAMPTZ: _moment(timestamptz_number, "q"),
     oids.INTERVAL: _interval,
     oids.BIT: _bits,
     oids.VARBIT: _bits,
-    oids.MACADDR: _mac6,
-    oids.MACADDR8: _mac8,
-    oids.PG_LSN: _lsn,
-    oids.TID: _tid,
-    oids.INT2VECTOR: _vector(oids.INT2, "h"),
-    oids.OIDVECTOR: _vector(oids.OID, "I"),
+    oids.MACADDR: _wordless(_mac6),
+    oids.MACADDR8: _wordless(_mac8),
+    oids.PG_LSN: _wordless(_lsn),
+    oids.TID: _wordless(_tid),
+    oids.INT2VECTOR: _wordless(_vector(oids.INT2, "h")),
+    oids.OIDVECTOR: _wordless(_vector(oids.OID, "I")),
 }
