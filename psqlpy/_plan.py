@@ -31,6 +31,12 @@ _SETTINGS = (
 _REFUSALS = frozenset(("08P01", "0A000", "42704"))
 
 
+def users_options(options: str) -> str:
+    """A session's `options` without what every session starts with."""
+    own = next(settings for settings in _SETTINGS if options.startswith(settings))
+    return options[len(own) :].strip()
+
+
 class Endpoint:
     """One host of the list: a name to resolve, an address, or the directory of a Unix socket."""
 

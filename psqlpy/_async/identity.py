@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psqlpy._plan import users_options
+
 if TYPE_CHECKING:
     from psqlpy._pq.connection import PGconn
 
@@ -44,5 +46,5 @@ class Identity:
 
     @property
     def options(self) -> str:
-        """The command-line options it asked the server for."""
-        return self._peer().options
+        """The command-line options that the pool was given; empty if it was given none."""
+        return users_options(self._peer().options)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs.as_text import text_of
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack
-from psqlpy._codecs.plan import dump
+from psqlpy._codecs.plan import Unfit, dump
 from psqlpy._codecs.text import dump_text
 from psqlpy._codecs.text import dump_unknown as dump_scalar
 from psqlpy._pq.result import Kind
@@ -40,7 +40,13 @@ def make_codec(oid: int, element: Codec, registry: Registry) -> Codec:
             raise TypeError
         if value and not _is_dimension(value, element):
             raise ValueError(f"it is a single {element.name}: put it into a list")
-        return _dump(value, element, registry)
+        try:
+            return _dump(value, element, registry)
+        except (Unfit, ValueError):
+            nested = _in_lists(value, element.oid, registry)
+            if nested is value:
+                raise
+            return _dump(nested, element, registry)
 
     def to_text(data: bytes) -> str:
         return _binary_as_text(data, element)
@@ -96,6 +102,17 @@ def _nested(convert: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return convert_nested
 
 
+def _in_lists(value: Any, oid: int, registry: Registry, depth: int = 1) -> Any:
+    """The same with lists for NumPy's arrays within it; the same object if there are none."""
+    if not isinstance(value, (list, tuple)):
+        plain = registry.unwrap(value, oid)
+        return plain if isinstance(plain, list) else value
+    if depth > _MAX_DIMENSIONS:
+        return value
+    items = [_in_lists(item, oid, registry, depth + 1) for item in value]
+    return value if all(new is item for new, item in zip(items, value, strict=True)) else items
+
+
 # Reading text: manual, section "Array Input and Output Syntax"
 
 
@@ -141,7 +158,7 @@ def _dump(value: list[Any] | tuple[Any, ...], element: Codec, registry: Registry
     """In binary, unless some element goes in text: then the whole array does."""
     sizes, leaves = shape(value, element)
     if not leaves:
-        return TEXT, b"{}"
+        return (BINARY, _pack_header(0, 0, element.oid)) if registry.writes_binary else (TEXT, b"{}")
     dumped = [(TEXT, None) if leaf is None else dump(element, leaf, registry) for leaf in leaves]
     formats = {format for format, data in dumped if data is not None}
     if TEXT in formats and not element.textual:

@@ -45,6 +45,7 @@ class Codec:
     bound_kind: of an array of ranges.
     dated: in text it can't be read without the session's DateStyle.
     self_described: in binary its values name the types that they are made of, see self_described.py.
+    writes_binary: `dump` makes nothing but the binary format, see copy_binary.py.
     column: how C writes a column of records for COPY, see records.h; None if only `dump` knows.
     to_text: makes text of what `dump` made in binary; for types that as_text.py doesn't know.
     """
@@ -71,6 +72,7 @@ class Codec:
         "texts",
         "textual",
         "to_text",
+        "writes_binary",
     )
 
     def __init__(
@@ -119,6 +121,7 @@ class Codec:
         self.to_text = to_text
         self.self_described = self_described
         self.column = column
+        self.writes_binary = False
 
     def renamed(self, oid: int, name: str) -> Codec:
         """The same for another type."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs.as_text import text_of
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped
-from psqlpy._codecs.copy_binary import NoBinary, to_binary
+from psqlpy._codecs.copy_binary import NoBinary
 from psqlpy._codecs.plan import Unfit, dump
 from psqlpy._codecs.rows import REASONS
 from psqlpy._pq.fields import FieldsDecoder
@@ -54,7 +54,8 @@ class Composite:
         self.info = info
         self.names = [name for name, _ in info.attributes]
         self.cls = cls
-        self.make = make
+        # What is only written is read as far as its attributes.
+        self.make = None if registry.writes_binary else make
         self.fields = fields
         self._codecs = codecs
         self._registry = registry
@@ -118,17 +119,12 @@ class Composite:
         except ValueError:
             # money's text is the server's to make: beside it the others have to do without theirs.
             try:
-                in_binary = [(BINARY, self._binary(*pair)) for pair in zip(self._codecs, items, strict=True)]
+                binary = self._registry.writing_binary().codec(self.info.oid)
+                if binary is not None and binary.writes_binary:
+                    return binary.dump(value)
             except (NoBinary, Unfit):
-                in_binary = []
-            if not in_binary:
-                raise
-            return BINARY, self._in_binary(in_binary)
-
-    def _binary(self, codec: Codec, value: Any) -> bytes | None:
-        if codec.kind is None:
-            raise NoBinary(codec.name)
-        return to_binary(codec, value, self._registry)
+                pass
+            raise
 
     def _items(self, value: Any) -> Sequence[Any]:
         """The attributes' values in their order."""

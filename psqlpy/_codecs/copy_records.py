@@ -48,13 +48,16 @@ class RecordPlan:
         *,
         text: bool = False,
     ) -> None:
-        codecs = [_codec(oid, kind, registry) for oid, kind in types]
-        text = text or any(codec.kind is None for codec in codecs)
+        binary = registry.writing_binary()
+        codecs = [_codec(oid, kind, binary) for oid, kind in types]
+        text = text or binary.has_text_only or any(codec.kind is None for codec in codecs)
+        if text:
+            codecs = [_codec(oid, kind, registry) for oid, kind in types]
         self.format = TEXT if text else BINARY
         self.names = tuple(names)
         self._types = tuple(codec.name for codec in codecs)
         family = copy_text if text else copy_binary
-        self._items = [family.item_packer(codec, registry) for codec in codecs]
+        self._items = [family.item_packer(codec, registry if text else binary) for codec in codecs]
         # How C writes the columns if all are so plain that the records go as they are.
         self._plain = None if text else plain_kinds([codec.column for codec in codecs])
         # Of each column what packs one value, and how C writes those that it takes.

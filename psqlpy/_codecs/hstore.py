@@ -98,14 +98,14 @@ def hstore(oid: int) -> Codec:
 # contrib/ltree/ltree_io.c: a version, which is 1, and the text.
 
 
-def _versioned(data: bytes) -> str:
+def versioned(data: bytes) -> str:
     if data[:1] != b"\1":
         raise ValueError("the value is in another version of the type's binary format")
     return data[1:].decode()
 
 
 def _label_path(name: str) -> Callable[[int], Codec]:
-    return lambda oid: Codec(oid, name, kind=Kind.BYTES, convert=_versioned, dump=dump_text)
+    return lambda oid: Codec(oid, name, kind=Kind.BYTES, convert=versioned, dump=dump_text)
 
 
 #: Codec for an oid by the type's name.

@@ -11,6 +11,7 @@ from psqlpy._codecs import (
     bits,
     boolean,
     bytea,
+    copy_binary,
     datetime,
     float,
     geometry,
@@ -66,6 +67,9 @@ class Registry:
         out_of_range_dates: str | None = None,
     ) -> None:
         self.parent = parent
+        self.writes_binary = False
+        # Whether one of its codecs can write nothing in binary after all.
+        self.has_text_only = False
         # The types of the one database that this is for, if it is.
         self.catalog: Catalog | None = None if parent is None else parent.catalog
         self._codecs: dict[int, Codec] = {}
@@ -98,14 +102,28 @@ class Registry:
 
     def codec(self, oid: int) -> Codec | None:
         """Return the codec for a type, None for a type that we don't know."""
-        codec = self._made.get(oid) or self._added(oid)
-        if codec is not None:
-            return codec
-        # Made here, not in the parent: what it is made of may be read in another way here.
-        codec = self._make(oid)
-        if codec is not None:
-            self._made[oid] = codec
+        codec = self._made.get(oid)
+        if codec is None:
+            codec = added = self._added(oid)
+            if added is not None and not self.writes_binary:
+                return added
+            # Made here, not in the parent: what it is made of may be read in another way here.
+            codec = added or self._make(oid)
+            if codec is not None:
+                self._made[oid] = codec = self._written(codec, is_container=added is None)
         return codec
+
+    def _written(self, codec: Codec, is_container: bool) -> Codec:
+        if not self.writes_binary:
+            return codec
+        self.has_text_only = self.has_text_only or copy_binary.is_only_text(codec)
+        return copy_binary.in_binary(codec, self, is_container)
+
+    def writing_binary(self) -> Registry:
+        """Return a child that writes all values in binary, as COPY needs them, see copy_binary.py."""
+        child = Registry(self)
+        child.writes_binary = True
+        return child
 
     def _added(self, oid: int) -> Codec | None:
         registry: Registry | None = self

@@ -158,7 +158,7 @@ def check_pipelined(
     if traits.copy_stdio:
         raise exceptions.combine(exceptions.ProgrammingError, family)(
             "COPY from STDIN or to STDOUT can't be executed as a statement: its data doesn't travel with it; "
-            "copy from or to a file of the server, or insert with execute_many"
+            "use copy_records_to_table, copy_in or copy_out"
         )
     if traits.multiple:
         raise exceptions.combine(exceptions.ProgrammingError, family)(

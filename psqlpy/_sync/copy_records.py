@@ -101,7 +101,7 @@ class RecordSource(Source):
         except NoBinary as error:
             raise exceptions.ParameterValueError(
                 f"records from {self._number} on: psqlpy can't write this str as {error} in binary; "
-                "give a value of another type"
+                "give a value of another type, or begin with this record, so that all go as text"
             ) from None
 
 

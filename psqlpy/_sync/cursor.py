@@ -351,7 +351,7 @@ class Cursor(SyncCursorBlock):
 
     @property
     def options(self) -> str:
-        """The command-line options that its connection asked the server for."""
+        """The command-line options that its connection's pool was given; empty if it was given none."""
         return self._owner._lease().options
 
     def __repr__(self) -> str:

@@ -57,6 +57,14 @@ async def test_where_it_goes_is_known_to_its_transactions_and_afterwards(pool: C
             getattr(unused, name)
 
 
+@pytest.mark.loops(1)
+@pytest.mark.parametrize("options", [None, "", "-c geqo=off -c work_mem=1MB"])
+async def test_its_options_are_those_that_were_given(dsn: str, options: str | None) -> None:
+    async with ConnectionPool(dsn, options=options) as pool, pool.acquire() as connection:
+        assert connection.options == connection.cursor("SELECT 1").options == (options or "")
+        assert await connection.fetch_val("SHOW geqo") == ("off" if options else "on")
+
+
 async def test_a_lost_connection_answers_no_questions(conn: Connection) -> None:
     with pytest.raises(exceptions.ConnectionClosedError):
         await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")

@@ -59,6 +59,14 @@ def test_where_it_goes_is_known_to_its_transactions_and_afterwards(pool: Connect
             getattr(unused, name)
 
 
+@pytest.mark.loops(1)
+@pytest.mark.parametrize("options", [None, "", "-c geqo=off -c work_mem=1MB"])
+def test_its_options_are_those_that_were_given(dsn: str, options: str | None) -> None:
+    with ConnectionPool(dsn, options=options) as pool, pool.acquire() as connection:
+        assert connection.options == connection.cursor("SELECT 1").options == (options or "")
+        assert connection.fetch_val("SHOW geqo") == ("off" if options else "on")
+
+
 def test_a_lost_connection_answers_no_questions(conn: Connection) -> None:
     with pytest.raises(exceptions.ConnectionClosedError):
         conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")

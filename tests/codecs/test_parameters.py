@@ -517,6 +517,11 @@ def test_numpy_scalars_and_arrays(rig: Rig) -> None:
         [Scalar(1), None],
     ]
     assert rig.fetch(query, values) == [(5, True, "7", [[1, 2], [3, 4]], date(2024, 1, 2), [1, None])]
+    rows = [Scalar([1, 2]), [3, Scalar(4)]]
+    assert rig.fetch("SELECT $1::int4[], $2::numeric[]::int4[]", [rows, rows]) == [([[1, 2], [3, 4]],) * 2]
+    for ragged in ([Scalar([1, 2]), Scalar([3])], [Scalar([1, 2]), None]):
+        with pytest.raises(ParameterValueError, match="dimensions must each have one size"):
+            rig.fetch("SELECT $1::int4[]", [ragged])
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,59 @@ def test_defect_6_an_interval_copied_as_text_keeps_its_months(sync_pool: Connect
 
 
 @pytest.mark.parametrize(
+    ("type_name", "text"),
+    [
+        ("date", "infinity"), ("date", "0044-03-15 BC"), ("date", "12000-01-01"), ("time", "24:00:00"),
+        ("timestamp", "-infinity"), ("timestamp", "12000-01-01 00:00:00.5"),
+        ("timestamptz", "0044-03-15 00:00:00+00 BC"), ("timestamptz[]", "{infinity,NULL}"),
+        ("daterange", "[-infinity,infinity)"), ("varbit", "01101"), ("int2vector", "1 2"),
+        ("macaddr8", "08:00:2b:ff:fe:01:02:03"), ("macaddr8[]", "{08:00:2b:ff:fe:01:02:03}"),
+    ],
+)  # fmt: skip
+def test_texts_are_copied_behind_records_of_nulls(
+    sync_pool: ConnectionPool, type_name: str, text: str
+) -> None:
+    """What Python has not, and what goes as text for a parameter; the first record says nothing of it."""
+    with sync_pool.acquire() as connection:
+        connection.execute(f"CREATE TEMP TABLE texts (v {type_name})")
+        connection.execute("SET TimeZone = 'UTC'")
+        assert connection.copy_records_to_table("texts", [(None,), (text,)]) == 2
+        assert connection.fetch_val("SELECT v::text FROM texts WHERE v IS NOT NULL") == text
+        with pytest.raises(
+            PyToRustValueMappingError, match=r'record 1, column "v" .*: (the text isn|a bit string)'
+        ):
+            connection.copy_records_to_table("texts", [("no such thing",)])
+        assert connection.fetch_val("SELECT count(*) FROM texts") == 2
+
+
+def test_other_forms_of_bits_and_addresses_are_copied(sync_pool: ConnectionPool) -> None:
+    """As the server's own functions read them."""
+    bits = ["", "x1F", "X0", "b101", "B1", "111111111"]
+    addresses = ["08002b:010203", "0800.2b01.0203", "08-00-2b-01-02-03", "08002B010203", "8:0:2b:1:2:3"]
+    with sync_pool.acquire() as connection:
+        for type_name, texts in (("varbit", bits), ("macaddr", addresses), ("macaddr8", addresses[:-1])):
+            connection.execute(f"CREATE TEMP TABLE {type_name}s (i int, v {type_name})")
+            connection.copy_records_to_table(f"{type_name}s", list(enumerate(texts)))
+            wrong = "SELECT ($1::text[])[i + 1] FROM {0}s WHERE v <> ($1::text[])[i + 1]::{0}"
+            assert connection.fetch(wrong.format(type_name), [texts]).result() == []
+
+
+def test_defect_6_intervals_copied_as_text_within_others_keep_their_months(sync_pool: ConnectionPool) -> None:
+    with sync_pool.acquire() as connection:
+        connection.execute_batch(
+            "CREATE TYPE pg_temp.spell AS RANGE (subtype = interval); CREATE TYPE pg_temp.held AS (i interval);"
+            "CREATE TEMP TABLE spells (a interval[], r pg_temp.spell, c pg_temp.held)"
+        )
+        # What Python has goes first, so that the data is on its way in binary.
+        records = [([timedelta(1)], None, None), ("{1 mon}", '["1 mon","178000000 years")', "(1 mon)")]
+        assert connection.copy_records_to_table("spells", records) == 2
+        found = connection.fetch_row(
+            "SELECT a::text, r::text, c::text FROM spells WHERE c IS NOT NULL"
+        ).result()
+    assert found == {"a": '{"1 mon"}', "r": '["1 mon","178000000 years")', "c": '("1 mon")'}
+
+
+@pytest.mark.parametrize(
     ("sql", "value"),
     [
         ("'ab'::char(3)", "ab "), ("'{1,NULL}'::int4[]", [1, None]), ("'{\\\\x61}'::bytea[]", [b"a"]),

@@ -134,6 +134,23 @@ def test_money_in_a_composite_beside_what_goes_as_text(conn: Connection, value: 
         assert conn.fetch_val("SELECT bill FROM paid") == bill
 
 
+def test_money_in_a_composite_beside_ranges_domains_and_bits(conn: Connection) -> None:
+    conn.execute_batch(
+        "CREATE DOMAIN pg_temp.rate AS numeric;"
+        "CREATE TYPE pg_temp.offer AS (total money, rate pg_temp.rate, span numrange, rates pg_temp.rate[], "
+        "flags varbit, mac macaddr);"
+        "CREATE TEMP TABLE offers (offer pg_temp.offer)"
+    )
+    offer = {
+        "total": 500, "rate": Decimal("1.50"), "span": Range(Decimal(1), Decimal("2.5")), "rates": [Decimal(3), None],
+        "flags": "0110", "mac": "08:00:2B:01:02:03",
+    }  # fmt: skip
+    assert conn.fetch_val("SELECT $1::pg_temp.offer", [offer]) == offer
+    assert conn.fetch_val("SELECT $1::pg_temp.offer[]", [[offer, None]]) == [offer, None]
+    assert conn.copy_records_to_table("offers", [(None,), (offer,)]) == 2
+    assert conn.fetch_val("SELECT offer FROM offers WHERE offer IS NOT NULL") == offer
+
+
 def test_money_beside_a_text_that_only_the_server_reads_is_refused(conn: Connection) -> None:
     conn.execute("CREATE TYPE pg_temp.due AS (total money, at date)")
     with pytest.raises(
