@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
-from psqlpy._pq.connection import BROKEN, COPY, ENCODING, MORE, NOTIFY, WANT_WRITE, PGconn
+from psqlpy._pq.connection import BROKEN, COPY, ENCODING, GATHER, MORE, NOTIFY, READABLE, WANT_WRITE, PGconn
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
@@ -234,7 +234,9 @@ class Session(Draining):
                 if self.state is CLOSED:
                     return True
                 flights = self.flights
-                result = self.pgconn.pump_one(len(flights), ready & 1)
+                gathers = flights and flights[0].gathers
+                what = (ready & READABLE) | GATHER if gathers else ready & READABLE
+                result = self.pgconn.pump_one(len(flights), what)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
                     self._land(result)
@@ -260,6 +262,9 @@ class Session(Draining):
                 if not flags & MORE:
                     return True
                 ready = 0
+                if gathers:
+                    # Rows were decoded, which takes its time.
+                    break
             self.has_more = True
             return True
         except BaseException as error:
