@@ -1,8 +1,8 @@
 """Gathered: the rows of a long answer, decoded as they came, so that nothing stands still when they are asked for.
 
-Of columns only whose values can't be changed, so that who asks twice may be given the same ones, and from which the bytes
-that the server sent can be made again (`is_atomic`): libpq's copy of a chunk is freed once it is decoded. A chunk that
-can't be decoded stays as it is until somebody asks for it, and is told what is wrong.
+Only of columns whose values can't be changed, so that who asks twice may be given the same ones, and from which the
+bytes that the server sent can be made again (`is_atomic`): libpq's copy of a chunk is freed once it is decoded. A chunk
+that can't be decoded stays as it is until somebody asks for it, and is told what is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs.codec import BINARY, Codec
+from psqlpy._codecs.codec import Codec
 from psqlpy._pq.result import Kind, PGresult
 
 if TYPE_CHECKING:
@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 WORTH_GATHERING = 512
 
 # What C makes of these is the value, or is converted to one by functions of our own, which can't fail.
-_UNCONVERTED = (Kind.TEXT, Kind.BYTES, Kind.BOOL, Kind.INT2, Kind.INT4, Kind.INT8, Kind.FLOAT4, Kind.FLOAT8, Kind.UUID)
+_UNCONVERTED = (
+    Kind.TEXT,
+    Kind.BYTES,
+    Kind.BOOL,
+    Kind.INT2,
+    Kind.INT4,
+    Kind.INT8,
+    Kind.FLOAT4,
+    Kind.FLOAT8,
+    Kind.UUID,
+)
 _CONVERTED = (Kind.NUMERIC, Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.UUID)
 
 Rows = list[tuple[Any, ...]]
@@ -131,9 +141,7 @@ class GatheredPlan:
     __slots__ = ("_columns",)
 
     # Nothing about the columns shows only with the rows.
-    unsettled = has_dates = False
-    self_described: dict[int, int] = {}
-    format = BINARY
+    unsettled = False
 
     def __init__(self, columns: ResultPlan) -> None:
         self._columns = columns

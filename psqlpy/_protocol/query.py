@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._codecs.gathered import WORTH_GATHERING, Gathered
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
-from psqlpy._pq.result import PGresult
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import (
     DESCRIBABLE_PARAMETERS,
@@ -30,6 +29,7 @@ from psqlpy._protocol.statements import Statement
 from psqlpy._protocol.type_lookup import can_look_up, look_up, settle, unknown_types
 
 if TYPE_CHECKING:
+    from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
 
 COMMAND_OK = int(ExecStatus.COMMAND_OK)
@@ -49,7 +49,8 @@ class Query(Request):
     statement: Statement | None = None
     executing = False
     plan: Any = None
-    result: PGresult | Gathered | None = None
+    # A PGresult, or what stands for one.
+    result: Any = None
     retried = False
     # The flight executes an everyday statement: its rows are all there is to it.
     everyday = False
@@ -237,10 +238,8 @@ class Query(Request):
         statement = self.statement
         assert statement is not None
         if self.executing and self.failure is None:
-            if self.gathered is not None and isinstance(self.result, PGresult):
-                self.result = self.gathered.ended(self.result)
-                self.plan = self.gathered.plan
-                self.gathered = None
+            if self.gathered is not None:
+                self._end_gathering(statement, self.gathered)
             if statement.traits.drops_prepared:
                 session.statements.clear()
             return not self.plan.unsettled or self._settle(session, statement)
@@ -256,6 +255,13 @@ class Query(Request):
             return self._look_up(session, described, unknown)
         describe(session, statement, described)
         return False
+
+    def _end_gathering(self, statement: Statement, gathered: Gathered) -> None:
+        self.gathered = None
+        if self.result is not None:
+            statement.gathers = gathered.row_count >= WORTH_GATHERING
+            self.result = gathered.ended(self.result)
+            self.plan = gathered.plan
 
     def _settle(self, session: Session, statement: Statement) -> bool:
         """Find out how to read a result that depends on settings, or names types itself."""
