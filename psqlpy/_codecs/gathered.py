@@ -49,7 +49,17 @@ def is_atomic(codec: Codec | None) -> bool:
 class Gathered:
     """Stands for a PGresult in a QueryResult; rows are counted from 0."""
 
-    __slots__ = ("_chunks", "_columns", "_end", "_starts", "plan", "row_count")
+    __slots__ = (
+        "_chunks",
+        "_columns",
+        "_last",
+        "_starts",
+        "affected_count",
+        "column_count",
+        "command_tag",
+        "plan",
+        "row_count",
+    )
 
     def __init__(self, columns: ResultPlan) -> None:
         self._columns = columns
@@ -57,11 +67,16 @@ class Gathered:
         # A chunk is its rows, or what libpq has received.
         self._chunks: list[Chunk | PGresult] = []
         self._starts: list[int] = []
-        self._end: PGresult | None = None
+        # The newest chunk, on which libpq 17 and newer write the command tag, unless nothing has come since.
+        self._last: PGresult | None = None
+        self.command_tag = ""
+        self.affected_count: int | None = None
+        self.column_count = len(columns.names)
         self.row_count = 0
 
     def add(self, chunk: PGresult) -> None:
         """Decode the next rows."""
+        self._last = chunk
         try:
             rows: Chunk | PGresult = tuple(self._columns.tuples(chunk))
         except Exception:
@@ -74,25 +89,11 @@ class Gathered:
 
     def ended(self, end: PGresult) -> Gathered:
         """Take what the server says at the end of the rows."""
-        self._end = end
+        last, self._last = self._last, None
+        if last is not None and not end.command_tag:
+            end = last
+        self.command_tag, self.affected_count = end.command_tag, end.affected_count
         return self
-
-    @property
-    def end(self) -> PGresult:
-        assert self._end is not None
-        return self._end
-
-    @property
-    def command_tag(self) -> str:
-        return self.end.command_tag
-
-    @property
-    def affected_count(self) -> int | None:
-        return self.end.affected_count
-
-    @property
-    def column_count(self) -> int:
-        return self.end.column_count
 
     def tuples(self, start: int, stop: int) -> Rows:
         """Return rows in a list of its own. Raises DataError for the first cell that can't be decoded."""

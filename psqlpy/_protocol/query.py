@@ -215,6 +215,8 @@ class Query(Request):
         elif status == TUPLES_CHUNK:
             if not self.abandoned and self.failure is None:
                 if self.gathered is None:
+                    # There is more to it than what comes with its Sync.
+                    self.everyday = False
                     self.gathered = Gathered(self.plan)
                 self.gathered.add(result)
         else:

@@ -136,9 +136,10 @@ def test_an_error_in_the_middle_of_the_rows(conn: Connection) -> None:
 
 def test_statements_are_short_and_long_by_turns(conn: Connection) -> None:
     query = "SELECT g FROM generate_series(1, $1::int4) AS g"
-    for count in (5000, 1, 1, 5000, 5000, 0, 600, 400):
+    for count in (5000, 1, 1, 5000, *range(512, 5000, 512), 1023, 1025, 0, 600, 400):
         result = conn.fetch(query, [count])
         assert result.result(as_tuple=True) == [(g,) for g in range(1, count + 1)]
+        assert result.command_tag == f"SELECT {count}" and result.rowcount == count
     # Once it was long, the next long one is decoded as it comes.
     conn.fetch(query, [5000])
     assert isinstance((conn.fetch(query, [5000]))._result, Gathered)
