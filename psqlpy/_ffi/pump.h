@@ -15,7 +15,7 @@
 
 /* Bits of what psq_pump_one is told. */
 #define PSQ_READABLE 1 /* there may be something to read */
-#define PSQ_GATHER 2   /* if the oldest flight's answer is long, deliver its rows in chunks, before their end has come */
+#define PSQ_GATHER 2 /* if the oldest flight's answer is long, deliver its rows in chunks, before their end has come */
 
 /* Status of a chunk of rows; libpq has it from 17 on. With older ones chunks are made here, of single rows. */
 #define PSQ_TUPLES_CHUNK 12

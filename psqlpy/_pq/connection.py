@@ -22,7 +22,6 @@ COPY: int = lib.PSQ_COPY
 NOTIFY: int = lib.PSQ_NOTIFY
 ENCODING: int = lib.PSQ_ENCODING
 
-READABLE: int = lib.PSQ_READABLE
 GATHER: int = lib.PSQ_GATHER
 
 ROWS_WAIT: int = lib.PSQ_ROWS_WAIT
@@ -271,8 +270,8 @@ class PGconn:
     def pump_one(self, flights: int, what: int) -> PGresult | None:
         """Send, read and parse without waiting. The everyday answer is returned: rows and their Sync, nothing else.
 
-        `what`: READABLE, and GATHER for rows in chunks, of status TUPLES_CHUNK, if there are many. After None `pumped`
-        tells what there was.
+        `what`: 1 if there may be something to read, and GATHER for rows in chunks, of status TUPLES_CHUNK, if there are
+        many. After None `pumped` tells what there was.
         """
         state = self._pump
         pointer = _pump_one(self.pointer, flights, what, state)

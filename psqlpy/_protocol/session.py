@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
-from psqlpy._pq.connection import BROKEN, COPY, ENCODING, GATHER, MORE, NOTIFY, READABLE, WANT_WRITE, PGconn
+from psqlpy._pq.connection import BROKEN, COPY, ENCODING, GATHER, MORE, NOTIFY, WANT_WRITE, PGconn
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
@@ -67,10 +67,8 @@ class Session(Draining):
         self.state = State.READY
         # Written, in order: a request stands here once for each flight whose Sync wasn't read.
         self.flights: deque[Request] = deque()
-        # Not written yet.
-        self.queue: deque[Request] = deque()
-        # To be written again once the transaction status is known.
-        self.retries: deque[Request] = deque()
+        self.queue: deque[Request] = deque()  # not written yet
+        self.retries: deque[Request] = deque()  # to be written again once the transaction status is known
         self.gate_open = True  # whether the next request may be written at once
         self.wants_write = False
         self.has_more = False  # a pump stopped before it was done, to let others have their turn: pump again
@@ -234,9 +232,8 @@ class Session(Draining):
                 if self.state is CLOSED:
                     return True
                 flights = self.flights
-                gathers = flights and flights[0].gathers
-                what = (ready & READABLE) | GATHER if gathers else ready & READABLE
-                result = self.pgconn.pump_one(len(flights), what)
+                gather = GATHER if flights and flights[0].gathers else 0
+                result = self.pgconn.pump_one(len(flights), ready & 1 | gather)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
                     self._land(result)
@@ -259,12 +256,10 @@ class Session(Draining):
                     self._attend(flags)
                 if self.flights and not self.wants_write:
                     self.flights[-1].more(self)
-                if not flags & MORE:
+                if gather or not flags & MORE:
+                    self.has_more = bool(flags & MORE)  # rows were decoded: that was enough for a turn
                     return True
                 ready = 0
-                if gathers:
-                    # Rows were decoded, which takes its time.
-                    break
             self.has_more = True
             return True
         except BaseException as error:
