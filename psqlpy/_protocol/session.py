@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
 from psqlpy._pq.connection import BROKEN, COPY, ENCODING, GATHER, MORE, NOTIFY, WANT_WRITE, PGconn
-from psqlpy._pq.enums import TransactionStatus
+from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.draining import Draining
@@ -83,8 +83,9 @@ class Session(Draining):
         self.leaves_state = False
         # A text was executed that may have ended the transaction: COMMIT, ROLLBACK, or several statements.
         self.in_doubt = False
-        # None is what it is told at the end.
-        self.on_notification: Callable[[Notification | None], None] | None = None
+        self.on_notification: Callable[[Notification | None], None] | None = (
+            None  # None is what it is told at the end
+        )
         if not pgconn.begin_pipeline():
             self.lost(pgconn.error_message)
 
@@ -256,9 +257,10 @@ class Session(Draining):
                     self._attend(flags)
                 if self.flights and not self.wants_write:
                     self.flights[-1].more(self)
-                if gather or not flags & MORE:
-                    self.has_more = bool(flags & MORE)  # rows were decoded: that was enough for a turn
+                if not flags & MORE:
                     return True
+                if results and results[-1][0] == ExecStatus.TUPLES_CHUNK:
+                    break  # rows were decoded: that was enough for a turn
                 ready = 0
             self.has_more = True
             return True
