@@ -83,9 +83,7 @@ class Session(Draining):
         self.leaves_state = False
         # A text was executed that may have ended the transaction: COMMIT, ROLLBACK, or several statements.
         self.in_doubt = False
-        self.on_notification: Callable[[Notification | None], None] | None = (
-            None  # None is what it is told at the end
-        )
+        self.on_notification: Callable[[Notification | None], None] | None = None  # told None at the end
         if not pgconn.begin_pipeline():
             self.lost(pgconn.error_message)
 
