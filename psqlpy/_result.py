@@ -1,7 +1,7 @@
 """What a statement returned: QueryResult for any number of rows, SingleQueryResult for one of them.
 
-Both keep libpq's result as it came and decode at each call. Not here: how cells are decoded (the plan does
-it), Record (_record) and the table that notebooks show (_result_html).
+Both keep libpq's result as it came and decode at each call, or keep what stands for one (_codecs/gathered). Not here:
+how cells are decoded (the plan does it), Record (_record) and the table that notebooks show (_result_html).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from struct import error as StructError
 from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
+from psqlpy._codecs.gathered import are_atomic
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
 from psqlpy.exceptions import DataError, RustToPyValueMappingError
 
@@ -35,6 +36,7 @@ class ResultPlan:
     """How to receive and decode the rows of one statement. Rows and columns are counted from 0, in messages from 1.
 
     self_described: the columns, by index, and their types, that are to be looked into, see self_described.py.
+    is_atomic: a long answer's rows may be decoded before they are asked for, see gathered.py.
     unsettled: the plan depends on something that only shows with the result: dates in text, or those.
     format: of the result that this plan reads, and that has to be asked for: 0 text, 1 binary.
     """
@@ -49,6 +51,7 @@ class ResultPlan:
         "_used",
         "format",
         "has_dates",
+        "is_atomic",
         "names",
         "oids",
         "self_described",
@@ -79,6 +82,7 @@ class ResultPlan:
         self.names = names
         self.oids = oids
         self.type_names = type_names
+        self.is_atomic = format == BINARY and are_atomic(codecs)
         self._codecs = tuple(codecs)
         self._mapped = tuple(self._mapped_columns())
         self._decoder = RowDecoder([self._c_column(codec) for codec in codecs], format)
@@ -130,7 +134,7 @@ class ResultPlan:
                 if value is not None:
                     changed[column] = convert(value)
         except _CONVERSION_ERRORS as error:
-            raise self._error(row, column, str(error)) from error
+            raise self._error(result, row, column, str(error)) from error
         return tuple(changed)
 
     def row_dict(self, result: PGresult, row: int = 0) -> dict[str, Any]:
@@ -152,7 +156,7 @@ class ResultPlan:
             raise IndexError(f"no row {row} or no column {column} in the result")
         reason, value = self._decoder.cell(result, row, column)
         if reason != Cell.DECODED:
-            raise self._error(row, column, REASONS[reason])
+            raise self._error(result, row, column, REASONS[reason])
         if value is None:
             return None
         for mapped, convert, _ in self._mapped:
@@ -160,8 +164,21 @@ class ResultPlan:
                 try:
                     return convert(value)
                 except _CONVERSION_ERRORS as error:
-                    raise self._error(row, column, str(error)) from error
+                    raise self._error(result, row, column, str(error)) from error
         return value
+
+    def dicts_of(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """Make dicts of rows that are decoded."""
+        return self._dicts_maker(len(rows))(rows)
+
+    def value_bytes(self, column: int, value: Any) -> bytes | None:
+        """What the server has sent for a value; of atomic columns."""
+        from psqlpy._codecs.copy_binary import to_binary
+        from psqlpy._codecs.registry import default_registry
+
+        codec = self._codecs[column]
+        assert codec is not None
+        return to_binary(codec, value, default_registry)
 
     def _mapped_columns(self) -> Iterable[Mapped]:
         for index, codec in enumerate(self._codecs):
@@ -210,7 +227,8 @@ class ResultPlan:
         names = self.names
         return lambda rows: [dict(zip(names, row)) for row in rows]  # noqa: B905  (as long as one another)
 
-    def _error(self, row: int, column: int, reason: str) -> DataError:
+    def _error(self, result: PGresult, row: int, column: int, reason: str) -> DataError:
+        row += getattr(result, "first_row", 0)
         error = RustToPyValueMappingError(
             f'row {row + 1}, column {column + 1} "{self.names[column]}" ({self.type_names[column]}): {reason}'
         )

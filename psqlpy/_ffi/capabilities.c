@@ -127,6 +127,12 @@ psq_pipeline_sync(PGconn *conn)
 }
 
 int
+psq_set_chunked_rows(PGconn *conn, int rows)
+{
+    return find_PQsetChunkedRowsMode() ? find_PQsetChunkedRowsMode()(conn, rows) : 0;
+}
+
+int
 psq_send_close_prepared(PGconn *conn, const char *name)
 {
     return find_PQsendClosePrepared() ? find_PQsendClosePrepared()(conn, name) : 0;

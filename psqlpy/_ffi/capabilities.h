@@ -28,6 +28,10 @@ int psq_tls_peek(PGconn *conn, void *data, int size);
 /* Sync without a flush where libpq can (17), otherwise PQpipelineSync, which also sends. 1 or 0. */
 int psq_pipeline_sync(PGconn *conn);
 
+/* 1 when the rows of the query whose answer comes next will come in chunks of `rows`, 0 where libpq can't (before 17), or
+ * can't any more, since it has begun to read them. */
+int psq_set_chunked_rows(PGconn *conn, int rows);
+
 /* Queue a Close message for a prepared statement. 0 where libpq can't (before 17). */
 int psq_send_close_prepared(PGconn *conn, const char *name);
 

@@ -14,6 +14,9 @@
 /* Of rows that are taken together, about: so many rows may be large ones. Bytes. */
 #define PSQ_ROWS_SIZE (4 << 20)
 
+/* An answer of which so much is there at the first look is worth being taken apart. Bytes; less than a packet's. */
+#define PSQ_LONG_ANSWER 1000
+
 int
 psq_readable_bytes(int fd)
 {
@@ -55,6 +58,66 @@ psq_wait(int fd, int events, int timeout)
     return (wait.revents & POLLIN ? 1 : 0) | (wait.revents & POLLOUT ? 2 : 0);
 }
 
+/* Adds the rows of one result to another. Returns the bytes that were added, or -1 without memory. */
+static long
+append_rows(PGresult *rows, const PGresult *more)
+{
+    int columns = PQnfields(more);
+    int count = PQntuples(more);
+    long size = 0;
+
+    for (int row = 0; row < count; row++) {
+        int at = PQntuples(rows);
+
+        for (int column = 0; column < columns; column++) {
+            int length = PQgetisnull(more, row, column) ? -1 : PQgetlength(more, row, column);
+
+            if (!PQsetvalue(rows, at, column, PQgetvalue(more, row, column), length))
+                return -1;
+            size += length;
+        }
+    }
+    return size;
+}
+
+static void
+deliver(psq_pump_state *state, PGresult *result, int status)
+{
+    state->results[state->count] = result;
+    state->statuses[state->count++] = status;
+}
+
+static void
+deliver_chunk(psq_pump_state *state)
+{
+    PGresult *chunk = state->chunk;
+
+    state->chunk = NULL;
+    state->chunks++;
+    deliver(state, chunk, PSQ_TUPLES_CHUNK);
+}
+
+/* Puts a single row to those before it. Returns 0 without memory. */
+static int
+gather(psq_pump_state *state, PGresult *row)
+{
+    if (state->chunk == NULL) {
+        state->chunk = row;
+        state->chunk_size = (long) PQresultMemorySize(row);
+    }
+    else {
+        long added = append_rows(state->chunk, row);
+
+        PQclear(row);
+        if (added < 0)
+            return 0;
+        state->chunk_size += added;
+    }
+    if (PQntuples(state->chunk) >= PSQ_CHUNK_ROWS || state->chunk_size >= PSQ_ROWS_SIZE)
+        deliver_chunk(state);
+    return 1;
+}
+
 /* Moves what libpq has parsed into the array. Returns 1 when it needs more input. */
 static int
 collect(PGconn *conn, int *flights, psq_pump_state *state)
@@ -65,7 +128,8 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
         PGresult *result;
         int status;
 
-        if (state->count == PSQ_PUMP_RESULTS) {
+        /* One more has room: a chunk is delivered with what comes behind it. */
+        if (state->count >= PSQ_PUMP_RESULTS || state->chunks == PSQ_CHUNKS_PER_PUMP) {
             state->flags |= PSQ_MORE;
             return 0;
         }
@@ -79,7 +143,18 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
             continue;
         }
         empty = 0;
-        status = PQresultStatus(result);
+        status = (int) PQresultStatus(result);
+        if (status == PGRES_SINGLE_TUPLE) {
+            if (!gather(state, result)) {
+                state->flags |= PSQ_BROKEN;
+                return 0;
+            }
+            continue;
+        }
+        if (state->chunk != NULL)
+            deliver_chunk(state);
+        if (status == PSQ_TUPLES_CHUNK)
+            state->chunks++;
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
             /* libpq repeats this result for ever in a pipeline. */
             PQclear(result);
@@ -96,15 +171,14 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
             PQclear(result);
             continue;
         }
-        state->results[state->count] = result;
-        state->statuses[state->count++] = status;
+        deliver(state, result, status);
     }
     return 0;
 }
 
-/* Flush, read if `readable`, and deliver the results of at most `flights` flights. */
+/* Flush, read, and deliver the results of at most `flights` flights. */
 static void
-pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
+pump(PGconn *conn, int flights, int what, psq_pump_state *state)
 {
     int tls = PQsslInUse(conn);
     int flushed = PQflush(conn);
@@ -114,9 +188,17 @@ pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
 
     state->count = 0;
     state->flags = 0;
+    state->chunks = 0;
     if (flushed > 0)
         state->flags |= PSQ_WANT_WRITE;
-    if (readable && !PQconsumeInput(conn))
+    if (what & PSQ_GATHER)
+        released = psq_release_gil(1);
+    /* Only before the first of an answer is parsed; later libpq refuses, without a word. */
+    if ((what & PSQ_GATHER) && psq_readable_bytes(PQsocket(conn)) >= PSQ_LONG_ANSWER &&
+        !psq_set_chunked_rows(conn, PSQ_CHUNK_ROWS))
+        PQsetSingleRowMode(conn);
+    /* Rows that wait to be parsed come first: libpq's buffer would grow, and it moves all of it at each read. */
+    if ((what & PSQ_READABLE) && (!(what & PSQ_GATHER) || PQisBusy(conn)) && !PQconsumeInput(conn))
         state->flags |= PSQ_BROKEN;
     while (collect(conn, &flights, state) && !(state->flags & PSQ_BROKEN)) {
         /* The socket may hold more, or be silent while OpenSSL holds a part of a record: one read more. Stop if there was
@@ -145,6 +227,7 @@ pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
         state->flags |= PSQ_ENCODING;
         while (state->count > 0)
             PQclear(state->results[--state->count]);
+        psq_pump_clear(state);
     }
     state->notify = PQnotifies(conn);
     if (state->notify != NULL)
@@ -152,10 +235,17 @@ pump(PGconn *conn, int flights, int readable, psq_pump_state *state)
     psq_take_gil(released);
 }
 
-PGresult *
-psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state)
+void
+psq_pump_clear(psq_pump_state *state)
 {
-    pump(conn, flights, readable, state);
+    PQclear(state->chunk);
+    state->chunk = NULL;
+}
+
+PGresult *
+psq_pump_one(PGconn *conn, int flights, int what, psq_pump_state *state)
+{
+    pump(conn, flights, what, state);
     if (state->count != 2 || state->flags != 0 || state->statuses[0] != PGRES_TUPLES_OK || state->results[1] != NULL)
         return NULL;
     state->count = 0;
@@ -175,28 +265,6 @@ psq_consume(PGconn *conn, int copy_out)
             break;
     }
     return 1;
-}
-
-/* Adds the rows of one result to another. Returns the bytes that were added, or -1 without memory. */
-static long
-append_rows(PGresult *rows, const PGresult *more)
-{
-    int columns = PQnfields(more);
-    int count = PQntuples(more);
-    long size = 0;
-
-    for (int row = 0; row < count; row++) {
-        int at = PQntuples(rows);
-
-        for (int column = 0; column < columns; column++) {
-            int length = PQgetisnull(more, row, column) ? -1 : PQgetlength(more, row, column);
-
-            if (!PQsetvalue(rows, at, column, PQgetvalue(more, row, column), length))
-                return -1;
-            size += length;
-        }
-    }
-    return size;
 }
 
 int

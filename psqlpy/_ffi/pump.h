@@ -13,6 +13,17 @@
 #define PSQ_NOTIFY 16    /* a notification has arrived: it is in `notify`, more may follow with PQnotifies */
 #define PSQ_ENCODING 32  /* client_encoding isn't `encoding` any more: nothing was delivered, it may be in that one */
 
+/* Bits of what psq_pump_one is told. */
+#define PSQ_READABLE 1 /* there may be something to read */
+#define PSQ_GATHER 2 /* if the oldest flight's answer is long, deliver its rows in chunks, before their end has come */
+
+/* Status of a chunk of rows; libpq has it from 17 on. With older ones chunks are made here, of single rows. */
+#define PSQ_TUPLES_CHUNK 12
+
+/* Rows in a chunk, and chunks in a pump: what it takes to decode them is what the event loop stands still for. */
+#define PSQ_CHUNK_ROWS 512
+#define PSQ_CHUNKS_PER_PUMP 2
+
 /* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
 typedef struct {
     int count;
@@ -21,14 +32,19 @@ typedef struct {
     int encoding; /* libpq's number of the session's client_encoding */
     int unheard;  /* until the next Sync nobody wants to know what has succeeded */
     PGnotify *notify;
-    PGresult *results[64];
-    int statuses[64];
+    PGresult *chunk; /* begun, of single rows; psq_pump_clear frees it */
+    long chunk_size; /* bytes */
+    int chunks;      /* delivered by this pump */
+    PGresult *results[65];
+    int statuses[65];
 } psq_pump_state;
 
-/* Flush, read if `readable`, and deliver the results of at most `flights` flights (one Sync each). The caller owns the
- * results. When there is just one, TUPLES_OK, and its Sync, which is the everyday answer, returns it and leaves the state
+/* Flush, read, and deliver the results of at most `flights` flights (one Sync each). The caller owns the results. When there is just one, TUPLES_OK, and its Sync, which is the everyday answer, returns it and leaves the state
  * empty but for `rows`; otherwise NULL, and the state says what there was. Never blocks. Called with the GIL. */
-PGresult *psq_pump_one(PGconn *conn, int flights, int readable, psq_pump_state *state);
+PGresult *psq_pump_one(PGconn *conn, int flights, int what, psq_pump_state *state);
+
+/* Free what was begun, when the connection is of no use any more. */
+void psq_pump_clear(psq_pump_state *state);
 
 /* Outside a pipeline: read until PQgetResult or PQgetCopyData won't block, or the socket is empty. `copy_out`: only read.
  * Returns 0 when the connection is lost. */

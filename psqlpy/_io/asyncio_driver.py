@@ -63,6 +63,11 @@ def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
     driver = reference()
     if driver is None:
         return
+    if driver.goes_on:
+        if ready == _READ:
+            # It will have its turn, and then reads too.
+            return
+        driver.goes_on = bool(ready)
     session = driver.session
     try:
         busy = session.pump(ready)
@@ -89,6 +94,7 @@ class AsyncioDriver:
         "_looked_after",
         "_reference",
         "cancellations",
+        "goes_on",
         "is_reading",
         "is_writing",
         "loop",
@@ -108,6 +114,8 @@ class AsyncioDriver:
         self.is_reading = self._fd >= 0
         # Whether somebody will look for a reset connection; where the loop tells, nobody need.
         self._looked_after = not _forgets_reset_sockets(loop)
+        # The loop has been asked to call again, though the socket may be silent.
+        self.goes_on = False
         self._reference = weakref.ref(self)
         if self.is_reading:
             loop.add_reader(self._fd, _on_ready, self._reference, _READ)
@@ -227,7 +235,8 @@ class AsyncioDriver:
                 elif self._fd >= 0:
                     self.is_reading = True
                     self.loop.add_reader(self._fd, _on_ready, self._reference, _READ)
-            if session.has_more:
+            if session.has_more and not self.goes_on:
+                self.goes_on = True
                 self.loop.call_soon(_on_ready, self._reference, 0)
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)

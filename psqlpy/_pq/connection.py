@@ -22,6 +22,8 @@ COPY: int = lib.PSQ_COPY
 NOTIFY: int = lib.PSQ_NOTIFY
 ENCODING: int = lib.PSQ_ENCODING
 
+GATHER: int = lib.PSQ_GATHER
+
 ROWS_WAIT: int = lib.PSQ_ROWS_WAIT
 ROWS_END: int = lib.PSQ_ROWS_END
 ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
@@ -108,6 +110,7 @@ class PGconn:
         if pointer == ffi.NULL:
             return
         self.execute_flight = partial(_execute_flight, ffi.NULL)
+        lib.psq_pump_clear(self._pump)
         if self._forks == _forks:
             lib.PQfinish(pointer)
             return
@@ -264,13 +267,14 @@ class PGconn:
         """PQflush: 0 all sent, 1 some left, -1 failed."""
         return int(lib.PQflush(self.pointer))
 
-    def pump_one(self, flights: int, readable: int) -> PGresult | None:
+    def pump_one(self, flights: int, what: int) -> PGresult | None:
         """Send, read and parse without waiting. The everyday answer is returned: rows and their Sync, nothing else.
 
-        After None `pumped` tells what there was.
+        `what`: 1 if there may be something to read, and GATHER for rows in chunks, of status TUPLES_CHUNK, if there are
+        many. After None `pumped` tells what there was.
         """
         state = self._pump
-        pointer = _pump_one(self.pointer, flights, readable, state)
+        pointer = _pump_one(self.pointer, flights, what, state)
         return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
 
     def pumped(self) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:

@@ -47,7 +47,10 @@ def diagnostics(pointer: Any) -> dict[str, str | None]:
 class PGresult:
     """Rows × columns as libpq received them. PQclear happens when nobody refers to it."""
 
-    __slots__ = ("pointer", "row_count", "status")
+    __slots__ = ("first_row", "pointer", "row_count", "status")
+
+    #: Which of the answer's rows is the first here; set of a chunk only.
+    first_row: int
 
     # Here, since module globals may be gone when the interpreter exits.
     _clear = lib.PQclear

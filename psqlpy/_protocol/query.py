@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._codecs.gathered import WORTH_GATHERING, Gathered
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.failures import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 COMMAND_OK = int(ExecStatus.COMMAND_OK)
 TUPLES_OK = int(ExecStatus.TUPLES_OK)
+TUPLES_CHUNK = int(ExecStatus.TUPLES_CHUNK)
 BAD_RESPONSE = int(ExecStatus.BAD_RESPONSE)
 FATAL_ERROR = int(ExecStatus.FATAL_ERROR)
 PIPELINE_ABORTED = int(ExecStatus.PIPELINE_ABORTED)
@@ -47,7 +49,8 @@ class Query(Request):
     statement: Statement | None = None
     executing = False
     plan: Any = None
-    result: PGresult | None = None
+    # A PGresult, or what stands for one.
+    result: Any = None
     retried = False
     # The flight executes an everyday statement: its rows are all there is to it.
     everyday = False
@@ -59,6 +62,8 @@ class Query(Request):
     refusal: Exception | None = None
     # How many results of `before` are still to come.
     skip = 0
+    # The rows of a long answer, decoded as they came.
+    gathered: Gathered | None = None
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Query(Request):
             return
         plan = self.plan = statement.result_plan
         self.executing = self.written = self.everyday = True
+        self.gathers = statement.gathers
         if statement.traits.leaves_state:
             session.leaves_state = True
         flushed = session.pgconn.execute_flight(
@@ -130,6 +136,7 @@ class Query(Request):
             sent = self._send_before(session) and pgconn.send_execute(name, count, packed, format)
             session.fly(self, pgconn.end_flight() if sent else -1)
         else:
+            self.gathers = statement.gathers
             session.fly(self, pgconn.execute_flight(name, count, packed, len(packed), format))
 
     def _take_statement(self, session: Session) -> Statement:
@@ -205,6 +212,13 @@ class Query(Request):
             pass
         elif self.skip:
             self.skip -= 1
+        elif status == TUPLES_CHUNK:
+            if not self.abandoned and self.failure is None:
+                if self.gathered is None:
+                    # There is more to it than what comes with its Sync.
+                    self.everyday = False
+                    self.gathered = Gathered(self.plan)
+                self.gathered.add(result)
         else:
             # Of a prepare flight Describe's answer comes second and stays.
             self.result = result
@@ -213,12 +227,21 @@ class Query(Request):
         if not self.everyday:
             return super().take(session, rows)
         self.result = rows
+        if self.gathers is not (rows.row_count >= WORTH_GATHERING):
+            self._expect(rows)
         return True
+
+    def _expect(self, rows: PGresult) -> None:
+        """Next time look, or don't, whether the answer is long."""
+        assert self.statement is not None
+        self.statement.gathers = self.plan.is_atomic and rows.row_count >= WORTH_GATHERING
 
     def land(self, session: Session) -> bool:
         statement = self.statement
         assert statement is not None
         if self.executing and self.failure is None:
+            if self.gathered is not None:
+                self._end_gathering(statement, self.gathered)
             if statement.traits.drops_prepared:
                 session.statements.clear()
             return not self.plan.unsettled or self._settle(session, statement)
@@ -234,6 +257,13 @@ class Query(Request):
             return self._look_up(session, described, unknown)
         describe(session, statement, described)
         return False
+
+    def _end_gathering(self, statement: Statement, gathered: Gathered) -> None:
+        self.gathered = None
+        if self.result is not None:
+            statement.gathers = gathered.row_count >= WORTH_GATHERING
+            self.result = gathered.ended(self.result)
+            self.plan = gathered.plan
 
     def _settle(self, session: Session, statement: Statement) -> bool:
         """Find out how to read a result that depends on settings, or names types itself."""
@@ -322,7 +352,7 @@ class Query(Request):
             stale = failure.get("sqlstate") != QUERY_CANCELED
             raise failed(failure, self.family, self.text, stale=stale)
         self.failure = None
-        self.result = None
+        self.result = self.gathered = None
         if outdated:
             self.refusal = failed(failure, self.family, self.text)
         else:
@@ -338,4 +368,5 @@ def describe(session: Session, statement: Statement, described: PGresult) -> Non
     statement.result_plan = session.registry.result_plan(statement.columns)
     statement.state = "ready"
     statement.everyday = not (statement.traits.unsettles_session or statement.result_plan.unsettled)
+    statement.gathers = statement.everyday and statement.result_plan.is_atomic
     session.close_evicted()

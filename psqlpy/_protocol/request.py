@@ -45,6 +45,8 @@ class Request:
     # A flight that executes something was written: it may have had an effect on the server.
     written = False
     holds_followers = False
+    # A long answer's rows are to come in chunks, as results of status TUPLES_CHUNK.
+    gathers = False
     # Nobody ever waits for it: housekeeping.
     silent = False
     # The request that waits for the end of this one; with its caller gone nobody needs this.

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry, default_registry
-from psqlpy._pq.connection import BROKEN, COPY, ENCODING, MORE, NOTIFY, WANT_WRITE, PGconn
-from psqlpy._pq.enums import TransactionStatus
+from psqlpy._pq.connection import BROKEN, COPY, ENCODING, GATHER, MORE, NOTIFY, WANT_WRITE, PGconn
+from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.draining import Draining
@@ -67,10 +67,8 @@ class Session(Draining):
         self.state = State.READY
         # Written, in order: a request stands here once for each flight whose Sync wasn't read.
         self.flights: deque[Request] = deque()
-        # Not written yet.
-        self.queue: deque[Request] = deque()
-        # To be written again once the transaction status is known.
-        self.retries: deque[Request] = deque()
+        self.queue: deque[Request] = deque()  # not written yet
+        self.retries: deque[Request] = deque()  # to be written again once the transaction status is known
         self.gate_open = True  # whether the next request may be written at once
         self.wants_write = False
         self.has_more = False  # a pump stopped before it was done, to let others have their turn: pump again
@@ -85,8 +83,7 @@ class Session(Draining):
         self.leaves_state = False
         # A text was executed that may have ended the transaction: COMMIT, ROLLBACK, or several statements.
         self.in_doubt = False
-        # None is what it is told at the end.
-        self.on_notification: Callable[[Notification | None], None] | None = None
+        self.on_notification: Callable[[Notification | None], None] | None = None  # told None at the end
         if not pgconn.begin_pipeline():
             self.lost(pgconn.error_message)
 
@@ -234,7 +231,8 @@ class Session(Draining):
                 if self.state is CLOSED:
                     return True
                 flights = self.flights
-                result = self.pgconn.pump_one(len(flights), ready & 1)
+                gather = GATHER if flights and flights[0].gathers else 0
+                result = self.pgconn.pump_one(len(flights), ready & 1 | gather)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
                     self._land(result)
@@ -259,6 +257,8 @@ class Session(Draining):
                     self.flights[-1].more(self)
                 if not flags & MORE:
                     return True
+                if results and results[-1][0] == ExecStatus.TUPLES_CHUNK:
+                    break  # rows were decoded: that was enough for a turn
                 ready = 0
             self.has_more = True
             return True

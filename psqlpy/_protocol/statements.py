@@ -32,6 +32,7 @@ class Statement:
         "average_seconds",
         "columns",
         "everyday",
+        "gathers",
         "name",
         "parameter_oids",
         "parameter_plan",
@@ -51,6 +52,8 @@ class Statement:
         self.state: StatementState = "new"
         #: Once it is ready: others may follow before it has ended, and its rows are read as they come.
         self.everyday = False
+        #: Whether its next answer may be long, and the rows may be decoded before they are asked for.
+        self.gathers = False
         self.parameter_oids: tuple[int, ...] = ()
         self.parameter_plan: Any = None
         self.result_plan: Any = None
