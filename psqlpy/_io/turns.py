@@ -79,7 +79,7 @@ class Turns:
             finally:
                 # Or it would refer to itself by way of this frame.
                 step.error = None
-        return step.result  # type: ignore[return-value]
+        return step.result  # type: ignore[return-value]  # a step without an error has one, which may be None
 
     def _work(self) -> None:
         # First, since a KeyboardInterrupt may strike in a step.

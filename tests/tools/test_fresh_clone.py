@@ -33,7 +33,7 @@ class Clone:
             directory.mkdir()
         copy_checkout(self._checkout)
         self._fill_path()
-        self._python = sys._base_executable  # type: ignore[attr-defined]
+        self._python = sys._base_executable  # type: ignore[attr-defined]  # CPython's, undocumented: not the venv's
         self._as_somebody: dict[str, Any] = {}
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")

@@ -38,7 +38,7 @@ class Conn:
 
 def make() -> tuple[Conn, Any, threading.Event]:
     conn = Conn()
-    return conn, Aside(conn), threading.Event()  # type: ignore[arg-type]
+    return conn, Aside(conn), threading.Event()  # type: ignore[arg-type]  # a stand-in
 
 
 def test_another_thread_makes_it_and_announces_its_end() -> None:
