@@ -13,8 +13,9 @@ from psqlpy._async.lending import Lending, closed, rank
 from psqlpy._config import ConnRecyclingMethod
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.primitives import AsyncWake, async_home, monotonic
+from psqlpy._pooling.policy import Ticket
 from psqlpy._pooling.sharing import Lane, Seat, Seats
-from psqlpy._pooling.standing import Usual, Standing
+from psqlpy._pooling.standing import Standing, Usual
 from psqlpy._protocol.classify import is_shareable
 from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS
 from psqlpy._protocol.named_parameters import resolve_parameters
@@ -191,10 +192,10 @@ class SharedStatements(Lending):
         self._act(outcome)
         return lane
 
-    def _seat_first(self) -> bool:
+    def _seat_first(self, ticket: Ticket[AsyncLink]) -> bool:
         """The ticket of those who wait for a seat was granted: wake the first, or all if the pool was closed."""
         with self._lock:
-            seats = self._sharing.granted()
+            seats = self._sharing.granted(ticket)
         self._wake_seats(seats)
         return bool(seats)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
@@ -69,11 +70,11 @@ class Sharing(Generic[C]):
     def __init__(
         self,
         policy: Policy[C],
-        on_ticket: Callable[[], object],
+        on_ticket: Callable[[Ticket[C]], object],
         seats_per_lane: int = SEATS_PER_LANE,
     ) -> None:
         self._policy = policy
-        # What the common ticket's `wake` is; to call `granted`, and to return whether that found somebody.
+        # Called when the common ticket is woken: to call `granted`, and to return whether that found somebody.
         self._on_ticket = on_ticket
         self._seats_per_lane = seats_per_lane
         self._lanes: dict[Lane[C], None] = {}
@@ -88,13 +89,18 @@ class Sharing(Generic[C]):
     @property
     def uncounted(self) -> int:
         """How many calls wait that the policy doesn't know of."""
-        return len(self._waiting) - (self._ticket is not None)
+        return len(self._waiting) - self._in_line
+
+    @property
+    def _in_line(self) -> bool:
+        """Whether the common ticket is one of those that wait, as the policy counts them."""
+        return self._ticket is not None and self._ticket.state is TicketState.WAITING
 
     def ask(self, home: object, rank: Callable[[C], int] | None = None) -> Seat[C]:
         """Ask for a seat: a connection that is idle or may be opened is better than one with others on it."""
         seat: Seat[C] = Seat(home)
         if not any(other.home == home for other in self._waiting):
-            if not self._policy.must_wait:
+            if self._policy.closed or not self._policy.must_wait:
                 seat.ticket = self._policy.acquire(rank=rank)
                 return seat
             lane = self._least_loaded(home)
@@ -104,14 +110,12 @@ class Sharing(Generic[C]):
                 return seat
         self._waiting[seat] = None
         if self._ticket is None:
-            self._ticket = self._policy.acquire(self._on_ticket)
+            self._stand()
         return seat
 
-    def granted(self) -> Seats[C]:
-        """The common ticket's time has come; returns whom to wake."""
-        ticket = self._ticket
-        if ticket is None or ticket.state is TicketState.WAITING:
-            # The one that was meant has been withdrawn meanwhile.
+    def granted(self, ticket: Ticket[C]) -> Seats[C]:
+        """The common ticket's time has come; returns whom to wake, nobody if it isn't wanted any more."""
+        if ticket is not self._ticket:
             return []
         self._ticket = None
         if ticket.state is TicketState.FAILED:
@@ -158,7 +162,7 @@ class Sharing(Generic[C]):
 
     def make_way(self) -> None:
         """Close lanes for those who wait for a connection of their own: one each."""
-        wanted = self._policy.waiting_count - (self._ticket is not None)
+        wanted = self._policy.waiting_count - self._in_line
         if wanted <= 0:
             return
         wanted -= sum(lane.closed for lane in self._lanes)
@@ -203,11 +207,15 @@ class Sharing(Generic[C]):
     def _stand_again(self) -> Seats[C]:
         """Get in line for those who are left, each of whom gets what is free by now."""
         woken: Seats[C] = []
-        while self._waiting and not self._policy.must_wait:
+        while self._waiting and (self._policy.closed or not self._policy.must_wait):
             woken.append(self._hand_over(self._policy.acquire()))
         if self._waiting:
-            self._ticket = self._policy.acquire(self._on_ticket)
+            self._stand()
         return woken
+
+    def _stand(self) -> None:
+        ticket = self._ticket = self._policy.acquire()
+        ticket.wake = partial(self._on_ticket, ticket)
 
     def _leave_line(self) -> Outcome[C]:
         if self._waiting or self._ticket is None:

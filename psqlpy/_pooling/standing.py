@@ -19,7 +19,7 @@ _LARGEST_PENALTY: Final = 512
 
 
 class Usual:
-    """What is usual in a pool: `floor`, the shortest time of any statement, mostly the network's; `average`. Seconds."""
+    """What is usual in a pool: `floor`, the shortest time, mostly the network's, and `average`. Seconds."""
 
     __slots__ = ("average", "floor")
 
@@ -31,7 +31,7 @@ class Usual:
 class Standing:
     """One text. `is_light`: known, fast and small, so that others may wait behind it."""
 
-    __slots__ = ("_alone", "_average", "_fastest", "_usual", "_penalty", "_size", "is_light", "is_shareable")
+    __slots__ = ("_alone", "_average", "_fastest", "_penalty", "_size", "_usual", "is_light", "is_shareable")
 
     def __init__(self, usual: Usual, is_shareable: bool) -> None:
         self.is_shareable = is_shareable
