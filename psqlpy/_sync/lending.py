@@ -356,7 +356,7 @@ class Lending:
         for link in outcome.close:
             link.close()
 
-    def _seat_first(self) -> bool:
+    def _seat_first(self, ticket: Ticket[SyncLink]) -> bool:
         """The ticket of those who wait for a seat was granted; False if none of them is there any more."""
         raise NotImplementedError
 

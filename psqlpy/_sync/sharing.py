@@ -13,6 +13,7 @@ from psqlpy import exceptions
 from psqlpy._config import ConnRecyclingMethod
 from psqlpy._io.links import SyncLink
 from psqlpy._io.primitives import SyncWake, monotonic, sync_home
+from psqlpy._pooling.policy import Ticket
 from psqlpy._pooling.sharing import Lane, Seat, Seats
 from psqlpy._pooling.standing import Standing, Usual
 from psqlpy._protocol.classify import is_shareable
@@ -190,10 +191,10 @@ class SharedStatements(Lending):
         self._act(outcome)
         return lane
 
-    def _seat_first(self) -> bool:
+    def _seat_first(self, ticket: Ticket[SyncLink]) -> bool:
         """The ticket of those who wait for a seat was granted: wake the first, or all if the pool was closed."""
         with self._lock:
-            seats = self._sharing.granted()
+            seats = self._sharing.granted(ticket)
         self._wake_seats(seats)
         return bool(seats)
 
