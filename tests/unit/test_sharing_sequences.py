@@ -180,7 +180,8 @@ class SharingMachine(RuleBasedStateMachine):
                 continue
             assert self.policy.must_wait
             assert not any(
-                lane.home == seat.home and lane.users < ROOM and not lane.closed for lane in self.sharing.lanes
+                lane.home == seat.home and lane.users < ROOM and not lane.closed
+                for lane in self.sharing.lanes
             )
 
     @invariant()
