@@ -59,6 +59,7 @@ class Watch:
             self._head, self._since = head, now
         elif now - self._since >= PATIENCE and not lane.connection.has_input:
             lane.closed = True
+            lane.blocked_by = head
             if lane.users > 1:
                 session.displace()
         return True
@@ -120,12 +121,7 @@ class SharedStatements(Lending):
             standing.refuse()
             return None
         finally:
-            if (
-                lane.closed
-                and query is not None
-                and _was_oldest(lane, query)
-                and monotonic() - began >= PATIENCE
-            ):
+            if query is not None and lane.blocked_by is query:
                 standing.was_slow()
             self._leave_lane(lane, sound=query is None or query.done)
         return query
@@ -234,12 +230,6 @@ class SharedStatements(Lending):
         self._act(outcome)
         if self._dropped:
             self._collect()
-
-
-def _was_oldest(lane: Lane[AsyncLink], query: Query) -> bool:
-    """Whether a statement that has ended, or is left to itself, wasn't behind any other."""
-    flights = lane.connection.session.flights
-    return query.done or not flights or flights[0] is query
 
 
 def _rank_shared(link: AsyncLink) -> int:

@@ -28,14 +28,16 @@ def _wake_nobody() -> bool:
 class Lane(Generic[C]):
     """A connection with its users. Closed: nobody joins any more, and when the last one has left it is given back."""
 
-    __slots__ = ("answered_at", "closed", "connection", "home", "users", "watched")
+    __slots__ = ("answered_at", "blocked_by", "closed", "connection", "home", "users", "watched")
 
     def __init__(self, connection: C, home: object) -> None:
         self.connection = connection
         self.home = home
         self.users = 0
-        # The shell's: when the last answer was taken, and whether somebody looks after those who wait.
+        # The shell's: when the last answer was taken, what those behind had to be sent away from, and whether somebody
+        # looks after them.
         self.answered_at = 0.0
+        self.blocked_by: object = None
         self.watched = False
         self.closed = False
 
