@@ -196,7 +196,7 @@ class Lending:
             await link.move_here()
             if not link.look():
                 return False
-            if link.session.serves_shared and (not shared or self._hooks.reset is not None):
+            if link.serves_shared and (not shared or self._hooks.reset is not None):
                 self._reset(link)
             if self._config.recycling is ConnRecyclingMethod.Verified:
                 await link.run(Commands(()), deadline)
@@ -303,7 +303,7 @@ class Lending:
         """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""
         if not link.is_closed:
             link.session.on_notification = None
-            link.session.serves_shared = False
+            link.serves_shared = False
             everything = self._config.recycling is ConnRecyclingMethod.Clean
             requests = reset_requests(link.session, everything=everything)
             for request in requests:
@@ -381,7 +381,7 @@ def rank(link: AsyncLink) -> int:
     """Which idle connection is the best: one that is used here, with nothing on its way."""
     if link.is_held_elsewhere():
         return 2
-    if link.session.serves_shared:
+    if link.serves_shared:
         # To be reset first.
         return 1
     return 0 if link.is_at_home() and link.is_quiet else 1

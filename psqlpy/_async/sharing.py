@@ -176,9 +176,9 @@ class SharedStatements(Lending):
         lane = None
         try:
             session = link.session
-            if not session.serves_shared:
+            if not link.serves_shared:
                 link.send(Reset(_READ_ONLY))
-                session.serves_shared = session.leaves_state = True
+                link.serves_shared = session.leaves_state = True
             with self._lock:
                 lane, seats, outcome = self._sharing.found(link, async_home())
         finally:
@@ -234,6 +234,6 @@ class SharedStatements(Lending):
 
 def _rank_shared(link: AsyncLink) -> int:
     """Which idle connection is the best: one that is set up for sharing here."""
-    if link.session.serves_shared and link.is_at_home():
+    if link.serves_shared and link.is_at_home():
         return 0
     return 1 + rank(link)

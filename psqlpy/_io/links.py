@@ -40,10 +40,12 @@ _READS = 2
 class _Link:
     """What both have."""
 
-    __slots__ = ("__weakref__", "session")
+    __slots__ = ("__weakref__", "serves_shared", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        # Set up for statements of several callers, read-only: its next sole user needs it reset.
+        self.serves_shared = False
         watch(session)
 
     @property

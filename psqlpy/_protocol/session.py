@@ -55,7 +55,6 @@ class Session(Draining):
         "on_notification",
         "pgconn",
         "registry",
-        "serves_shared",
         "statements",
         "wants_write",
     )
@@ -86,8 +85,6 @@ class Session(Draining):
         self.leaves_state = False
         # A text was executed that may have ended the transaction: COMMIT, ROLLBACK, or several statements.
         self.in_doubt = False
-        # Set up for statements of several callers, read-only; its next sole user needs it reset.
-        self.serves_shared = False
         # None is what it is told at the end.
         self.on_notification: Callable[[Notification | None], None] | None = None
         if not pgconn.begin_pipeline():
