@@ -173,12 +173,14 @@ class ResultPlan:
 
     def value_bytes(self, column: int, value: Any) -> bytes | None:
         """What the server has sent for a value; of atomic columns."""
-        from psqlpy._codecs.copy_binary import to_binary
+        from psqlpy._codecs.copy_binary import in_binary
+        from psqlpy._codecs.plan import dump
         from psqlpy._codecs.registry import default_registry
 
         codec = self._codecs[column]
         assert codec is not None
-        return to_binary(codec, value, default_registry)
+        _, data = dump(in_binary(codec, default_registry, is_container=False), value, default_registry)
+        return data
 
     def _mapped_columns(self) -> Iterable[Mapped]:
         for index, codec in enumerate(self._codecs):
