@@ -74,7 +74,7 @@ append_rows(PGresult *rows, const PGresult *more)
 
             if (!PQsetvalue(rows, at, column, PQgetvalue(more, row, column), length))
                 return -1;
-            size += length;
+            size += length < 0 ? 0 : length;
         }
     }
     return size;

@@ -187,3 +187,11 @@ async def test_the_server_hangs_up_between_rows(conn: Connection, observer: Conn
         await async_wait_until(lambda: any(getattr(flight, "gathered", None) for flight in session.flights))
         await observer.execute("SELECT pg_terminate_backend($1)", [pid])
     assert session.is_closed
+
+
+async def test_rows_of_nulls(conn: Connection) -> None:
+    columns = "CASE WHEN g < 100 THEN g END AS a, NULL::text AS b, NULL::bool AS c"
+    query = f"SELECT {columns} FROM generate_series(0, $1) AS g"
+    for _ in range(2):
+        rows = (await conn.fetch(query, [ROWS])).result(as_tuple=True)
+        assert rows == [(number if number < 100 else None, None, None) for number in range(ROWS + 1)]

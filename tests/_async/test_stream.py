@@ -197,6 +197,14 @@ async def test_closed_after_its_connection_was_given_back(pool: ConnectionPool) 
         await rows.__anext__()
 
 
+async def test_rows_of_nulls(conn: Connection) -> None:
+    rows = conn.stream(
+        "SELECT NULL::int4, NULL::text, NULL::bool FROM generate_series(1, $1)", [1500], as_tuple=True
+    )
+    assert [row async for row in rows] == [(None, None, None)] * 1500
+    await ensure_usable(conn)
+
+
 async def test_statements_of_others_wait(conn: Connection) -> None:
     total = 30_000
     begun = AsyncEvent()

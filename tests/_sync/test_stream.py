@@ -199,6 +199,14 @@ def test_closed_after_its_connection_was_given_back(pool: ConnectionPool) -> Non
         rows.__next__()
 
 
+def test_rows_of_nulls(conn: Connection) -> None:
+    rows = conn.stream(
+        "SELECT NULL::int4, NULL::text, NULL::bool FROM generate_series(1, $1)", [1500], as_tuple=True
+    )
+    assert [row for row in rows] == [(None, None, None)] * 1500
+    ensure_usable(conn)
+
+
 def test_statements_of_others_wait(conn: Connection) -> None:
     total = 30_000
     begun = SyncEvent()
