@@ -40,6 +40,13 @@ def check_text(value: object, parameter: str) -> str:
     return value
 
 
+def check_flag(parameter: str, value: object) -> bool:
+    """Return a bool."""
+    if not isinstance(value, bool):
+        raise configuration_error(f"{parameter} must be a bool, not {value!r}")
+    return value
+
+
 def check_host(value: object, parameter: str) -> str:
     """Return one host name, address or socket directory."""
     host = check_text(value, parameter)

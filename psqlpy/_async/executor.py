@@ -125,7 +125,7 @@ class Executor:
         await run(query, deadline)
         result = query.result
         if result.row_count != 1:
-            return self._not_one_row(result.row_count, default)
+            return not_one_row(self._family, result.row_count, default)
         return SingleQueryResult(result, query.plan)
 
     async def fetch_val(
@@ -145,7 +145,7 @@ class Executor:
         await run(query, deadline)
         result = query.result
         if result.row_count != 1:
-            return self._not_one_row(result.row_count, default)
+            return not_one_row(self._family, result.row_count, default)
         return query.plan.value(result, 0, 0) if result.column_count else None
 
     async def execute_many(
@@ -205,16 +205,18 @@ class Executor:
             query = Query(text, values, self._family, begin)
         return run, query, deadline
 
-    def _not_one_row(self, count: int, default: Any) -> Any:
-        if count:
-            raise exceptions.combine(exceptions.TooManyRowsError, self._family)(
-                f"query returned an unexpected number of rows: one was asked for, {count} came"
-            )
-        if default is not NO_DEFAULT:
-            return default
-        raise exceptions.combine(exceptions.NoRowsError, self._family)(
-            "query returned an unexpected number of rows: one was asked for, none came"
+
+def not_one_row(family: type[exceptions.Error], count: int, default: Any) -> Any:
+    """What a call that wants one row makes of another number of them: `default`, or an error."""
+    if count:
+        raise exceptions.combine(exceptions.TooManyRowsError, family)(
+            f"query returned an unexpected number of rows: one was asked for, {count} came"
         )
+    if default is not NO_DEFAULT:
+        return default
+    raise exceptions.combine(exceptions.NoRowsError, family)(
+        "query returned an unexpected number of rows: one was asked for, none came"
+    )
 
 
 def check_rows(method: str, parameters: Sequence[object] | None) -> Sequence[object]:

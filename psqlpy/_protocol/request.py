@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 TUPLES_OK = int(ExecStatus.TUPLES_OK)
 
 
+class Displaced(Exception):
+    """Raised to the caller of a request that is to be run on another connection. Never leaves the pool."""
+
+
 class Request:
     """One caller's wish, from submission to its end."""
 
@@ -51,6 +55,8 @@ class Request:
     silent = False
     # The request that waits for the end of this one; with its caller gone nobody needs this.
     serves: Request | None = None
+    # Its caller is to run it elsewhere, since what is in front of it doesn't end.
+    displaced = False
     wake: Callable[[None], object] | None = None
     # What `wake` raises when nobody waits any more, as the drivers know: asyncio's says so of its futures.
     TOO_LATE: tuple[type[Exception], ...] = ()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy._checks import (
     INT_MAX,
     check_ca_file,
+    check_flag,
     check_host,
     check_pool_size,
     check_text,
@@ -221,6 +222,10 @@ class ConnectionPoolBuilder:
     def log_parameters(self, log_parameters: bool) -> ConnectionPoolBuilder:
         """Set whether these have the parameters' values, too, and not their types alone."""
         return self._set("log_parameters", Hooks(log_parameters=log_parameters).log_parameters)
+
+    def shared(self, shared: bool) -> ConnectionPoolBuilder:
+        """Set whether the pool pipelines small reads of several callers onto one connection."""
+        return self._set("shared", check_flag("shared", shared))
 
     def _seconds(self, name: str, value: int) -> ConnectionPoolBuilder:
         return self._set(f"{name}_sec", whole_number(value, name, 0, INT_MAX))
