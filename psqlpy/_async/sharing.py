@@ -6,6 +6,7 @@ in front doesn't end.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
@@ -20,13 +21,14 @@ from psqlpy._protocol.classify import is_shareable
 from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.query import Query
+from psqlpy._protocol.reach import AskReach, names_in
 from psqlpy._protocol.request import Displaced
 from psqlpy._protocol.reset import Reset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Second line: what writes after all, behind a view for example, is refused and run elsewhere.
+# Second line: what writes after all, by a view made a moment ago for example, is refused and run elsewhere.
 _READ_ONLY = (b"SET default_transaction_read_only TO on",)
 # How long the oldest statement on a connection may run before those behind it are sent elsewhere, and how often
 # somebody looks. Seconds.
@@ -102,8 +104,10 @@ class SharedStatements(Lending):
         text, values = resolve_parameters(querystring, parameters)
         if len(values) > DESCRIBABLE_PARAMETERS:
             return None
-        if not standing.is_light:
-            return await self._run_alone(standing, text, values, deadline)
+        now = monotonic()
+        asks = standing.is_to_ask(now)
+        if asks or not standing.may_ride(now):
+            return await self._run_alone(standing, text, values, deadline, asks)
         lane = await self._take_seat(deadline)
         query = None
         began = monotonic()
@@ -127,15 +131,18 @@ class SharedStatements(Lending):
         return query
 
     async def _run_alone(
-        self, standing: Standing, text: str, values: Sequence[object], deadline: float | None
+        self, standing: Standing, text: str, values: Sequence[object], deadline: float | None, asks: bool
     ) -> Query:
         link = await self.take_link(deadline)
         try:
             query = Query(text, values, self._family)
             began = monotonic()
             await link.run(query, deadline)
+            now = monotonic()
             if not query.described and query.result is not None:
-                standing.ran_alone(monotonic() - began, query.result.memory_size)
+                standing.ran_alone(now - began, query.result.memory_size)
+            if asks or standing.is_to_ask(now):
+                _ask_catalogs(link, standing, text, now)
             return query
         finally:
             self.give_back(link)
@@ -230,6 +237,15 @@ class SharedStatements(Lending):
         self._act(outcome)
         if self._dropped:
             self._collect()
+
+
+def _ask_catalogs(link: AsyncLink, standing: Standing, text: str, now: float) -> None:
+    """Write the question whether a statement reaches a user's code; nobody waits for the answer."""
+    names = names_in(text)
+    if names is None:
+        standing.refuse()
+    else:
+        link.send(AskReach(names, partial(standing.learn, now)))
 
 
 def _rank_shared(link: AsyncLink) -> int:

@@ -149,11 +149,6 @@ class Policy(Generic[C]):
         """Whether whoever comes now has to wait: nothing is idle, and no place is free."""
         return not self._idle and self.size >= self._max_size
 
-    @property
-    def waiting_count(self) -> int:
-        """How many tickets wait for a connection."""
-        return len(self._waiting)
-
     def held(self) -> list[C]:
         """Return the connections that are in use or being cleaned: those that `close` leaves alone."""
         return [*self._leased, *self._cleaning]

@@ -164,7 +164,7 @@ class Sharing(Generic[C]):
 
     def make_way(self) -> None:
         """Close lanes for those who wait for a connection of their own: one each."""
-        wanted = self._policy.waiting_count - self._in_line
+        wanted = self._policy.waiting - self._in_line
         if wanted <= 0:
             return
         wanted -= sum(lane.closed for lane in self._lanes)

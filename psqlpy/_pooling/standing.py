@@ -1,4 +1,4 @@
-"""Standing: what a pool has learnt of a statement's text, to decide whether others may wait behind it. No clock."""
+"""Standing: what a pool has learnt of a statement's text, to decide whether it rides with others. No clock."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _SAMPLE_LIMIT: Final = 0.05
 # Each time that a statement turned out to be slow it must do so many times more by itself.
 _PENALTY_FACTOR: Final = 8
 _LARGEST_PENALTY: Final = 512
+# How long what the server's catalogs said of a statement holds, and after which time they are asked again. Seconds.
+_HOLDS: Final = 60.0
+_ASKED_AFTER: Final = 30.0
 
 
 class Usual:
@@ -29,9 +32,23 @@ class Usual:
 
 
 class Standing:
-    """One text. `is_light`: known, fast and small, so that others may wait behind it."""
+    """One text. `is_light`: known, fast and small, so that others may wait behind it.
 
-    __slots__ = ("_alone", "_average", "_fastest", "_penalty", "_size", "_usual", "is_light", "is_shareable")
+    `is_shareable`: as far as is known, it runs nobody's own code and changes nothing.
+    """
+
+    __slots__ = (
+        "_alone",
+        "_ask_at",
+        "_average",
+        "_fastest",
+        "_holds_until",
+        "_penalty",
+        "_size",
+        "_usual",
+        "is_light",
+        "is_shareable",
+    )
 
     def __init__(self, usual: Usual, is_shareable: bool) -> None:
         self.is_shareable = is_shareable
@@ -44,14 +61,36 @@ class Standing:
         # Of those in company.
         self._average = 0.0
         self._penalty = 1
+        # What the catalogs said.
+        self._ask_at = -inf
+        self._holds_until = -inf
 
     def __repr__(self) -> str:
         state = "light" if self.is_light else "heavy" if self.is_shareable else "not shareable"
         return f"<Standing {state} fastest={self._fastest:.6f} average={self._average:.6f} size={self._size:.0f}>"
 
     def refuse(self) -> None:
-        """It turned out to write: it is never shared again."""
+        """It turned out to write, or to reach a user's code: it is never shared again."""
         self.is_shareable = self.is_light = False
+
+    def may_ride(self, now: float) -> bool:
+        """Whether it may be run in company."""
+        return self.is_light and now < self._holds_until
+
+    def is_to_ask(self, now: float) -> bool:
+        """Whether its caller is to ask the catalogs; one caller is."""
+        if not self.is_light or now < self._ask_at:
+            return False
+        # Should the answer never come, this is the time until the next question.
+        self._ask_at = now + _ASKED_AFTER
+        return True
+
+    def learn(self, asked_at: float, harmless: bool) -> None:
+        """Note what the catalogs said, asked then."""
+        if harmless:
+            self._holds_until = asked_at + _HOLDS
+        else:
+            self.refuse()
 
     def ran_alone(self, seconds: float, size: float) -> None:
         """It took so long, having been known to the server, on a connection of its own."""

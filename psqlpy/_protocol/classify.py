@@ -121,6 +121,8 @@ def is_shareable(query: str) -> bool:
     if second >= 0 or not complete or not _TELLS_OF_SESSION.isdisjoint(tokens):
         return False
     keyword = next((token for token in tokens if token != "("), "")
+    if tokens[:2] == ["SHOW", "ALL"]:
+        return False
     return not _may_act(keyword, tokens, SHAREABLE_FUNCTIONS)
 
 

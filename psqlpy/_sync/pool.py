@@ -47,7 +47,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
     while all are in use. Both are in seconds; None waits. `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
-    `shared` lets the pool's own methods pipeline small reads of several callers onto one connection.
+    Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
     """
 
     __slots__ = ("__weakref__", "descriptions", "timeout")
@@ -89,7 +89,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         on_notice: Callable[[Notice], object] | None = None,
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
-        shared: bool = False,
+        shared: bool = True,
     ) -> None:
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(

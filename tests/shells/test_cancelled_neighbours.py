@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from time import monotonic
 
 import anyio
 
@@ -15,12 +16,12 @@ TEXT = "SELECT $1::int4 AS number, count(*) FROM generate_series(1, 100)"
 async def make_light(pool: ConnectionPool) -> None:
     standing = pool._standing(TEXT, True)
     assert standing is not None
-    while not standing.is_light:
+    while not standing.may_ride(monotonic()):
         await pool.execute(TEXT, [0])
 
 
 async def test_neighbours_of_cancelled_statements_are_answered(dsn: str) -> None:
-    async with ConnectionPool(dsn=dsn, max_db_pool_size=2, shared=True) as pool:
+    async with ConnectionPool(dsn=dsn, max_db_pool_size=2) as pool:
         await make_light(pool)
         answered = cancelled = 0
         chance = random.Random(4711)
