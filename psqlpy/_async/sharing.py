@@ -41,12 +41,13 @@ _LONGEST_TEXT = 16_384
 class Watch:
     """Whoever looks whether the oldest statement in a lane ends."""
 
-    __slots__ = ("_head", "_since", "lane")
+    __slots__ = ("_head", "_put_off", "_since", "lane")
 
     def __init__(self, lane: Lane[AsyncLink]) -> None:
         self.lane = lane
         self._head: object = self
         self._since = 0.0
+        self._put_off = False
 
     def check(self) -> bool:
         """Send those behind it elsewhere if it doesn't; False when there is nobody to look after any more."""
@@ -58,8 +59,13 @@ class Watch:
         head = session.flights[0] if session.flights else None
         now = monotonic()
         if head is not self._head or (head is None and not session.queue):
-            self._head, self._since = head, now
-        elif now - self._since >= PATIENCE and not lane.connection.has_input:
+            self._head, self._since, self._put_off = head, now, False
+        elif now - self._since < PATIENCE:
+            pass
+        elif not self._put_off and lane.connection.has_input:
+            # Perhaps its end, for which this process had no time yet. By the next look some of it was read.
+            self._put_off = True
+        else:
             lane.closed = True
             lane.blocked_by = head
             if lane.users > 1:

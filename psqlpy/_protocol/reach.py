@@ -5,7 +5,7 @@ name stands for a built-in function or a user's of the same name. So the server 
 again after a while, whether anything of a user's has one of the names that are in the text, in any schema, and whether
 the database has operators, casts, operator classes or domains, which come without a name, whose functions are a user's.
 A user's is what was made after the database was; functions of extensions count as built in unless they are volatile,
-and those written in C, which only a superuser can make, are trusted where they come without a name.
+and those in C, which only a superuser can make, are trusted where they come without a name.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 63
 _MOST_NAMES = 300
 
-# 16384 is FirstNormalObjectId; 13 is the language C. The first line: behind a pooler the connection's backend isn't the
-# one that announced itself, and what is set for one statement is set for another client's, too. pg_node_tree says what
-# a domain's constraint calls; pg_depend doesn't, where that is built in.
+# 16384 is FirstNormalObjectId. The language 13 is C, 12 `internal`: that of range types' constructors and of every
+# aggregate. pg_node_tree says what a domain's constraint calls; pg_depend doesn't, where that is built in. The answer's
+# first line: a pooler announces itself instead of the backend that executes this, and what is set for one statement
+# would be set for another client's, too.
 _QUESTION = """\
 WITH extended AS (
   SELECT d.objid AS oid FROM pg_catalog.pg_depend d
   WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
 ), acting AS (
   SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.prolang <> 13
-    AND (p.provolatile = 'v' OR (p.oid >= 16384 AND p.oid NOT IN (SELECT e.oid FROM extended e)))
+    AND (p.provolatile = 'v'
+      OR (p.oid >= 16384 AND p.prolang <> 12 AND p.oid NOT IN (SELECT e.oid FROM extended e)))
 ), unnamed(oid) AS (
   SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
   UNION ALL SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE c.oid >= 16384
@@ -50,7 +52,8 @@ SELECT pg_catalog.pg_backend_pid() = %d
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = ANY ('{%s}'::pg_catalog.name[])
     AND ((c.oid >= 16384 AND c.relkind IN ('v', 'f')) OR c.relrowsecurity))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = ANY ('{%s}'::pg_catalog.name[])
-    AND p.oid >= 16384 AND (p.provolatile = 'v' OR p.oid NOT IN (SELECT e.oid FROM extended e)))
+    AND p.oid >= 16384 AND (p.provolatile = 'v'
+      OR ((p.prolang <> 12 OR p.prokind <> 'f') AND p.oid NOT IN (SELECT e.oid FROM extended e))))
   AND NOT EXISTS (SELECT FROM unnamed u WHERE u.oid IN (SELECT a.oid FROM acting a))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_table f
     JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.ftrelid)"""
@@ -61,7 +64,9 @@ def names_in(query: str) -> list[str] | None:
     names = set()
     for kind, start, end in tokenize(query):
         if kind == "word":
-            name = query[start:end].lower()
+            name = query[start:end]
+            # Not of any other: to Python U+212A is a K, to the server it is not.
+            name = name.lower() if name.isascii() else name
         elif kind == "quoted":
             if query[start] != '"':
                 # U&"…" has escapes.

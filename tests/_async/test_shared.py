@@ -8,25 +8,31 @@ from time import monotonic
 
 import pytest
 
-from psqlpy import Connection, ConnectionPool, exceptions
+from psqlpy import Connection, ConnectionPool, QueryEvent, exceptions
 from tests.concurrency import AsyncGroup, async_fail_after, async_wait_until
 
 PID = "SELECT pg_backend_pid()"
 BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass"
 READ_ONLY = "SHOW default_transaction_read_only"
 
-# Each has pg_backend_pid() in its first column.
 NEVER_SHARED = [
-    "SELECT pg_backend_pid(), set_config('psqlpy.shared', 'x', false)",
-    "SELECT pg_backend_pid(), pg_try_advisory_lock(815, 4711)",
-    "SELECT pg_backend_pid(), pg_notify('psqlpy_shared', '')",
-    "SELECT pg_backend_pid(), pg_sleep(0)",
-    "SELECT pg_backend_pid(), current_setting('default_transaction_read_only')",
-    "SELECT pg_backend_pid() FROM pg_settings WHERE name = 'default_transaction_read_only'",
-    "SELECT pg_backend_pid() FROM {table} FOR SHARE",
-    "WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT pg_backend_pid(), count(*) FROM gone",
-    "INSERT INTO {table} VALUES (100) RETURNING pg_backend_pid()",
-    "SELECT pg_backend_pid(), psqlpy_shared_unknown.f()",
+    "SET work_mem = '5MB'",
+    "SELECT set_config('psqlpy.shared', 'x', false)",
+    "LISTEN psqlpy_shared",
+    "SELECT pg_notify('psqlpy_shared', '')",
+    "CREATE TEMP TABLE psqlpy_shared (i int)",
+    "SELECT pg_try_advisory_lock(815, 4711)",
+    "SELECT pg_sleep(0)",
+    "BEGIN",
+    "BEGIN READ WRITE",
+    "SELECT current_setting('default_transaction_read_only')",
+    "SELECT setting FROM pg_settings WHERE name = 'default_transaction_read_only'",
+    "SELECT id FROM {table} FOR SHARE",
+    "WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT count(*) FROM gone",
+    "INSERT INTO {table} VALUES (100)",
+    "SELECT {table}_f()",
+    "SELECT {table}_f() FROM {table}",
+    "PREPARE psqlpy_shared AS SELECT 1",
 ]
 
 
@@ -156,22 +162,35 @@ async def test_one_row_is_asked_for(dsn: str) -> None:
         assert (await pool.execute(text, [2])).result() == [{"i": 1}, {"i": 2}]
 
 
-async def test_what_may_act_never_reaches_a_shared_connection(
-    dsn: str, table: str, observer: ConnectionPool
-) -> None:
-    blocked = f"SELECT count(*) FROM {table}"
-    async with shared_pool(dsn, 3) as pool:
-        await make_light(pool, blocked)
-        async with AsyncGroup() as group, locked(observer, table) as holder:
-            group.start(pool.fetch_val, blocked)
-            await wait_until_blocked(holder, table)
-            (shared,) = lane_pids(pool)
-            for text in NEVER_SHARED[:6]:
-                for _ in range(3):
-                    row = (await pool.fetch_row(text)).result()
-                    assert row["pg_backend_pid"] != shared
-        for text in NEVER_SHARED:
-            assert pool._standing(text.format(table=table), True) is None
+async def test_what_may_act_never_reaches_a_shared_connection(dsn: str, table: str) -> None:
+    shared: dict[str, set[bool]] = {}
+
+    def note(event: QueryEvent) -> None:
+        if event.error is None:
+            shared.setdefault(event.query, set()).add(event.backend_pid in lane_pids(pool))
+
+    with async_fail_after(50):
+        async with ConnectionPool(dsn=dsn, max_db_pool_size=2, on_query=note) as pool:
+            await pool.execute(f"CREATE FUNCTION {table}_f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            await make_light(pool, PID)
+            stop = False
+
+            async def ask() -> None:
+                while not stop:
+                    await pool.fetch_val(PID)
+
+            texts = [text.format(table=table) for text in NEVER_SHARED]
+            async with AsyncGroup() as group:
+                for _ in range(4):
+                    group.start(ask)
+                try:
+                    for text in texts * 4:
+                        await pool.execute(text)
+                finally:
+                    stop = True
+            await pool.execute(f"DROP FUNCTION {table}_f()")
+    assert True in shared[PID]
+    assert {text: shared[text] for text in texts} == {text: {False} for text in texts}
 
 
 async def test_what_writes_after_all_is_run_once_more_by_itself(dsn: str, table: str) -> None:
@@ -294,6 +313,45 @@ async def test_large_results_ride_alone(dsn: str) -> None:
         assert standing is not None and not standing.is_light
 
 
+@pytest.mark.loops(1)
+async def test_a_million_rows_do_not_hold_up_small_results(dsn: str) -> None:
+    text = "SELECT i, i + 1 FROM generate_series(1, $1::int4) AS i"
+    async with shared_pool(dsn, 2) as pool:
+        await make_light(pool, text, [1])
+        await make_light(pool, PID)
+        other = await pool.connection()
+        async with AsyncGroup() as group:
+            # Small until now, so the others get in line behind it.
+            large = group.start(pool.fetch, text, [1_000_000])
+            await async_wait_until(lambda: len(pool._sharing.lanes) == 1)
+            small = [group.start(pool.fetch_val, PID) for _ in range(5)]
+            await async_wait_until(lambda: pool._sharing.lanes[0].users == 6)
+            other.close()
+            await async_wait_until(lambda: all(call.done for call in small))
+            assert not large.done
+        assert len(large.result()) == 1_000_000
+        standing = pool._standing(text, None)
+        assert standing is not None and not standing.is_light
+
+
+async def test_status_counts_everybody_who_waits(dsn: str, table: str, observer: ConnectionPool) -> None:
+    blocked = f"SELECT count(*) FROM {table}"
+    async with shared_pool(dsn, 1) as pool:
+        await make_light(pool, blocked)
+        await make_light(pool, PID)
+        async with AsyncGroup() as group, locked(observer, table) as holder:
+            group.start(pool.fetch_val, blocked)
+            await wait_until_blocked(holder, table)
+            for _ in range(3):
+                group.start(pool.fetch_val, PID)
+            group.start(pool.fetch_val, PID, shared=False)
+            await async_wait_until(lambda: pool.status().waiting == 4)
+            status = pool.status()
+            assert (status.max_size, status.size, status.available) == (1, 1, 0)
+        status = pool.status()
+        assert (status.max_size, status.size, status.available, status.waiting) == (1, 1, 1, 0)
+
+
 async def test_closing_the_pool_fails_those_who_wait(dsn: str, table: str, observer: ConnectionPool) -> None:
     blocked = f"SELECT count(*) FROM {table}"
     async with shared_pool(dsn, 1) as pool:
@@ -309,4 +367,5 @@ async def test_closing_the_pool_fails_those_who_wait(dsn: str, table: str, obser
             await async_wait_until(lambda: all(call.done for call in others))
         assert all(isinstance(call.error, exceptions.BaseConnectionPoolError) for call in others)
         assert first.result() == 0
-        assert pool.status().size == 0
+        # What those behind it had asked for is answered first.
+        await async_wait_until(lambda: pool.status().size == 0)

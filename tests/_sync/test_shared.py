@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from psqlpy import exceptions
+from psqlpy import QueryEvent, exceptions
 from psqlpy.sync import Connection, ConnectionPool
 from tests.concurrency import SyncGroup, sync_fail_after, sync_wait_until
 
@@ -17,18 +17,24 @@ PID = "SELECT pg_backend_pid()"
 BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass"
 READ_ONLY = "SHOW default_transaction_read_only"
 
-# Each has pg_backend_pid() in its first column.
 NEVER_SHARED = [
-    "SELECT pg_backend_pid(), set_config('psqlpy.shared', 'x', false)",
-    "SELECT pg_backend_pid(), pg_try_advisory_lock(815, 4711)",
-    "SELECT pg_backend_pid(), pg_notify('psqlpy_shared', '')",
-    "SELECT pg_backend_pid(), pg_sleep(0)",
-    "SELECT pg_backend_pid(), current_setting('default_transaction_read_only')",
-    "SELECT pg_backend_pid() FROM pg_settings WHERE name = 'default_transaction_read_only'",
-    "SELECT pg_backend_pid() FROM {table} FOR SHARE",
-    "WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT pg_backend_pid(), count(*) FROM gone",
-    "INSERT INTO {table} VALUES (100) RETURNING pg_backend_pid()",
-    "SELECT pg_backend_pid(), psqlpy_shared_unknown.f()",
+    "SET work_mem = '5MB'",
+    "SELECT set_config('psqlpy.shared', 'x', false)",
+    "LISTEN psqlpy_shared",
+    "SELECT pg_notify('psqlpy_shared', '')",
+    "CREATE TEMP TABLE psqlpy_shared (i int)",
+    "SELECT pg_try_advisory_lock(815, 4711)",
+    "SELECT pg_sleep(0)",
+    "BEGIN",
+    "BEGIN READ WRITE",
+    "SELECT current_setting('default_transaction_read_only')",
+    "SELECT setting FROM pg_settings WHERE name = 'default_transaction_read_only'",
+    "SELECT id FROM {table} FOR SHARE",
+    "WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT count(*) FROM gone",
+    "INSERT INTO {table} VALUES (100)",
+    "SELECT {table}_f()",
+    "SELECT {table}_f() FROM {table}",
+    "PREPARE psqlpy_shared AS SELECT 1",
 ]
 
 
@@ -158,22 +164,35 @@ def test_one_row_is_asked_for(dsn: str) -> None:
         assert (pool.execute(text, [2])).result() == [{"i": 1}, {"i": 2}]
 
 
-def test_what_may_act_never_reaches_a_shared_connection(
-    dsn: str, table: str, observer: ConnectionPool
-) -> None:
-    blocked = f"SELECT count(*) FROM {table}"
-    with shared_pool(dsn, 3) as pool:
-        make_light(pool, blocked)
-        with SyncGroup() as group, locked(observer, table) as holder:
-            group.start(pool.fetch_val, blocked)
-            wait_until_blocked(holder, table)
-            (shared,) = lane_pids(pool)
-            for text in NEVER_SHARED[:6]:
-                for _ in range(3):
-                    row = (pool.fetch_row(text)).result()
-                    assert row["pg_backend_pid"] != shared
-        for text in NEVER_SHARED:
-            assert pool._standing(text.format(table=table), True) is None
+def test_what_may_act_never_reaches_a_shared_connection(dsn: str, table: str) -> None:
+    shared: dict[str, set[bool]] = {}
+
+    def note(event: QueryEvent) -> None:
+        if event.error is None:
+            shared.setdefault(event.query, set()).add(event.backend_pid in lane_pids(pool))
+
+    with sync_fail_after(50):
+        with ConnectionPool(dsn=dsn, max_db_pool_size=2, on_query=note) as pool:
+            pool.execute(f"CREATE FUNCTION {table}_f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            make_light(pool, PID)
+            stop = False
+
+            def ask() -> None:
+                while not stop:
+                    pool.fetch_val(PID)
+
+            texts = [text.format(table=table) for text in NEVER_SHARED]
+            with SyncGroup() as group:
+                for _ in range(4):
+                    group.start(ask)
+                try:
+                    for text in texts * 4:
+                        pool.execute(text)
+                finally:
+                    stop = True
+            pool.execute(f"DROP FUNCTION {table}_f()")
+    assert True in shared[PID]
+    assert {text: shared[text] for text in texts} == {text: {False} for text in texts}
 
 
 def test_what_writes_after_all_is_run_once_more_by_itself(dsn: str, table: str) -> None:
@@ -294,6 +313,45 @@ def test_large_results_ride_alone(dsn: str) -> None:
         assert standing is not None and not standing.is_light
 
 
+@pytest.mark.loops(1)
+def test_a_million_rows_do_not_hold_up_small_results(dsn: str) -> None:
+    text = "SELECT i, i + 1 FROM generate_series(1, $1::int4) AS i"
+    with shared_pool(dsn, 2) as pool:
+        make_light(pool, text, [1])
+        make_light(pool, PID)
+        other = pool.connection()
+        with SyncGroup() as group:
+            # Small until now, so the others get in line behind it.
+            large = group.start(pool.fetch, text, [1_000_000])
+            sync_wait_until(lambda: len(pool._sharing.lanes) == 1)
+            small = [group.start(pool.fetch_val, PID) for _ in range(5)]
+            sync_wait_until(lambda: pool._sharing.lanes[0].users == 6)
+            other.close()
+            sync_wait_until(lambda: all(call.done for call in small))
+            assert not large.done
+        assert len(large.result()) == 1_000_000
+        standing = pool._standing(text, None)
+        assert standing is not None and not standing.is_light
+
+
+def test_status_counts_everybody_who_waits(dsn: str, table: str, observer: ConnectionPool) -> None:
+    blocked = f"SELECT count(*) FROM {table}"
+    with shared_pool(dsn, 1) as pool:
+        make_light(pool, blocked)
+        make_light(pool, PID)
+        with SyncGroup() as group, locked(observer, table) as holder:
+            group.start(pool.fetch_val, blocked)
+            wait_until_blocked(holder, table)
+            for _ in range(3):
+                group.start(pool.fetch_val, PID)
+            group.start(pool.fetch_val, PID, shared=False)
+            sync_wait_until(lambda: pool.status().waiting == 4)
+            status = pool.status()
+            assert (status.max_size, status.size, status.available) == (1, 1, 0)
+        status = pool.status()
+        assert (status.max_size, status.size, status.available, status.waiting) == (1, 1, 1, 0)
+
+
 def test_closing_the_pool_fails_those_who_wait(dsn: str, table: str, observer: ConnectionPool) -> None:
     blocked = f"SELECT count(*) FROM {table}"
     with shared_pool(dsn, 1) as pool:
@@ -309,4 +367,5 @@ def test_closing_the_pool_fails_those_who_wait(dsn: str, table: str, observer: C
             sync_wait_until(lambda: all(call.done for call in others))
         assert all(isinstance(call.error, exceptions.BaseConnectionPoolError) for call in others)
         assert first.result() == 0
-        assert pool.status().size == 0
+        # What those behind it had asked for is answered first.
+        sync_wait_until(lambda: pool.status().size == 0)

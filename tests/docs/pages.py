@@ -99,9 +99,7 @@ def shells_of(block: Block) -> list[str]:
         return ["asyncio"] if "asyncio.run(" in text else ["asyncio", "uvloop"]
     if re.search(r"\btrio\b", text):
         return ["trio"]
-    shells = [
-        shell for shell in SHELLS if f"{'in' if shell == 'threads' else 'on'} {shell}" not in block.notes
-    ]
+    shells = [shell for shell in SHELLS if f"{'in' if shell == 'threads' else 'on'} {shell}" not in block.notes]
     if not re.search(r"\b(?:async|await)\b", text):
         shells = [shell for shell in shells if shell not in ("uvloop", "trio")]
     elif re.search(r"\banyio\b", text):
@@ -119,9 +117,7 @@ def program(block: Block, shell: str) -> ast.Module:
     if shell == "threads" and "psqlpy.sync" not in text:
         text = in_threads(text)
     elif shell == "trio":
-        text = text.replace("import asyncio\n", "import trio\n").replace(
-            "asyncio.run(main())", "trio.run(main)"
-        )
+        text = text.replace("import asyncio\n", "import trio\n").replace("asyncio.run(main())", "trio.run(main)")
     elif shell == "uvloop":
         text = text.replace("asyncio.run(main())", "__import__('uvloop').run(main())")
     module = ast.parse(text, f"{block.page}:{block.line}")

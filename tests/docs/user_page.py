@@ -79,7 +79,7 @@ def is_one(found: Namespace, call: Call) -> None:
 
 
 def has_shared(found: Namespace, call: Call) -> None:
-    assert found["printed"] == ["{'username': 'Alex'}"]
+    assert found["printed"] == ["{'username': 'Alex'}", "2"]
     assert found["shared_pool"].status().size == 0
 
 

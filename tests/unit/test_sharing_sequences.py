@@ -224,7 +224,7 @@ def test_sequences() -> None:
 @pytest.mark.long
 def test_long_sequences() -> None:
     stateful.run_state_machine_as_test(
-        SharingMachine, settings=settings(max_examples=1_000, stateful_step_count=80, deadline=None)
+        SharingMachine, settings=settings(max_examples=700, stateful_step_count=80, deadline=None)
     )
 
 
@@ -269,3 +269,26 @@ def test_those_who_wait_for_a_seat_are_one_in_the_line() -> None:
     assert woken == seats[1:]
     # Its turn is next: nobody joins any more.
     assert lane.closed and ticket.state is TicketState.WAITING
+
+
+def test_the_least_loaded_connection_comes_first_and_none_takes_more_than_it_has_room_for() -> None:
+    policy: Policy[int] = Policy(2)
+    sharing, first = one_lane(policy)
+    seat = sharing.ask("home")
+    assert seat.ticket is not None
+    policy.opened(seat.ticket, 2)
+    second = sharing.found(2, "home")[0]
+    assert riders(sharing, 1) == [first]
+    assert riders(sharing, 5) == [second, first, second]
+    assert (first.users, second.users) == (ROOM, ROOM)
+    # Those of another event loop ride on none of them.
+    sharing.leave(first, sound=True)
+    assert sharing.ask("elsewhere").lane is None
+
+
+def test_nobody_joins_a_connection_on_which_something_is_left() -> None:
+    policy: Policy[int] = Policy(1)
+    sharing, lane = one_lane(policy)
+    assert riders(sharing, 1) == [lane]
+    sharing.leave(lane, sound=False)
+    assert riders(sharing, 1) == []
