@@ -20,7 +20,7 @@ from psqlpy._io.links import AsyncLink
 from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import AsyncWake, Lock, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
-from psqlpy._pooling.sharing import Sharing
+from psqlpy._pooling.sharing import Sharing, weakly
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
@@ -68,7 +68,7 @@ class Lending:
         self._registry = Registry(registry)
         self._acquire_timeout = acquire_timeout
         self._policy: Policy[AsyncLink] = Policy(config.max_size)
-        self._sharing: Sharing[AsyncLink] = Sharing(self._policy, self._seat_first)
+        self._sharing: Sharing[AsyncLink] = Sharing(self._policy, weakly(self._seat_first))
         self._lock = Lock()
         # Given back while a statement was still running on them: a cancelled one, or another task's.
         self._cleaning: set[AsyncLink] = set()

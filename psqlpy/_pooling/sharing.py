@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakMethod
 
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
 
@@ -23,6 +24,20 @@ SEATS_PER_LANE: Final = 32
 
 def _wake_nobody() -> bool:
     return True
+
+
+def weakly(method: Callable[[Ticket[C]], bool]) -> Callable[[Ticket[C]], bool]:
+    """Call a method of an object that this doesn't keep: a pool that nobody refers to goes at once, without a cycle.
+
+    Whoever waits for a seat refers to it, so while it is gone there is nobody to be found.
+    """
+    reference = WeakMethod(method)
+
+    def call(ticket: Ticket[C]) -> bool:
+        found = reference()
+        return found is not None and found(ticket)
+
+    return call
 
 
 class Lane(Generic[C]):

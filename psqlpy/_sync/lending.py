@@ -19,7 +19,7 @@ from psqlpy._io.links import SyncLink
 from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import Lock, SyncWake, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
-from psqlpy._pooling.sharing import Sharing
+from psqlpy._pooling.sharing import Sharing, weakly
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
@@ -69,7 +69,7 @@ class Lending:
         self._registry = Registry(registry)
         self._acquire_timeout = acquire_timeout
         self._policy: Policy[SyncLink] = Policy(config.max_size)
-        self._sharing: Sharing[SyncLink] = Sharing(self._policy, self._seat_first)
+        self._sharing: Sharing[SyncLink] = Sharing(self._policy, weakly(self._seat_first))
         self._lock = Lock()
         # Given back while a statement was still running on them: a cancelled one, or another task's.
         self._cleaning: set[SyncLink] = set()
