@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
+from psqlpy._codecs.parameter_rows import encode_rows
 from psqlpy._protocol.failures import failed, is_stale, may_be_outdated
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query
 from psqlpy._protocol.type_lookup import settle
@@ -21,6 +22,9 @@ class Batch(Query):
 
     Written in pieces, the next when the socket has taken the one before, so that libpq's buffer stays small.
     """
+
+    # C drops the rows' answers; an object for each of them would be most of a batch's work.
+    only_counts = True
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class Batch(Query):
             return
         if not self.pieces:
             try:
-                self.pieces.extend(statement.parameter_plan.encode_rows(self.rows))
+                self.pieces.extend(encode_rows(statement.parameter_plan, self.rows))
             except Exception as error:
                 self.pieces.clear()
                 self._write_refused(session, statement, error)
@@ -59,6 +63,8 @@ class Batch(Query):
         sent = self._send_before(session)
         session.fly(self, 0 if sent else -1)
         if sent:
+            if self.only_counts:
+                session.pgconn.count_results()
             self.more(session)
 
     def more(self, session: Session) -> None:
@@ -90,6 +96,11 @@ class Batch(Query):
         else:
             self.result = result
 
+    def receive_count(self, count: int) -> None:
+        before = min(count, self.skip)
+        self.skip -= before
+        self.landed += count - before
+
     def land(self, session: Session) -> bool:
         if self.failure is not None and self.executing and not self.skip:
             outdated = not self.described and may_be_outdated(self.failure)
@@ -103,6 +114,8 @@ class Batch(Query):
 
 class ReturningBatch(Batch):
     """A batch whose `results`, one for each row of parameters, are wanted."""
+
+    only_counts = False
 
     def __init__(
         self,

@@ -247,10 +247,12 @@ class Session(Draining):
                     if not self.flights:
                         # A request before this one has closed the session.
                         break
-                    if result is None:
-                        self._land()
-                    else:
+                    if result is not None:
                         self.flights[0].receive(self, status, result)
+                    elif status < 0:
+                        self.flights[0].receive_count(-status)
+                    else:
+                        self._land()
                 if flags & ~WANT_WRITE:
                     self._attend(flags)
                 if self.flights and not self.wants_write:
