@@ -18,41 +18,32 @@ from psqlpy.exceptions import ParameterTypeError, ParameterValueError
 if TYPE_CHECKING:
     from psqlpy._codecs.plan import ParameterPlan
 
-_PORTION_SIZE = 1 << 20
-_PORTION_ROWS = 10_000
-
-# Rows that are packed together: at first, at most, and as many as make about so many bytes.
+# Rows that are packed together: at first, at most, and as many as make about so many bytes. With its messages' heads
+# that is still less than the 64 kB from which on libpq asks the socket again for every row, full as it may be.
 _FIRST = 8
 _MOST = 512
-_SIZE = 1 << 18
+_SIZE = 1 << 15
 # With fewer of them taking columns apart costs more than it saves.
 _WORTH_COLUMNS = 6
 
 
 def encode_rows(plan: ParameterPlan, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of rows and their packed parameters, in portions of about 1 MB.
+    """Yield the number of rows and their packed parameters, in portions of about 32 kB.
 
     Raises what `plan.encode` does; the message also names the row, counted from 1.
     """
     buffer = RecordBuffer()
     rest = iter(rows)
-    taken = count = 0
+    number = 1
     length = _FIRST
     while group := list(islice(rest, length)):
-        before = len(buffer)
         if len(group) < _WORTH_COLUMNS or not _add_columns(plan, group, buffer):
-            for number, row in enumerate(group, taken + 1):
-                buffer.append(_encode(plan, row, number))
-        taken += len(group)
-        count += len(group)
-        row_size = (len(buffer) - before) // len(group)
-        length = max(1, min(_MOST, _SIZE // (row_size + 1)))
-        if len(buffer) >= _PORTION_SIZE or count >= _PORTION_ROWS:
-            yield count, bytes(buffer.data())
-            buffer.clear()
-            count = 0
-    if count:
-        yield count, bytes(buffer.data())
+            for at, row in enumerate(group, number):
+                buffer.append(_encode(plan, row, at))
+        number += len(group)
+        length = max(1, min(_MOST, _SIZE * len(group) // (len(buffer) + 1)))
+        yield len(group), bytes(buffer.data())
+        buffer.clear()
 
 
 def _encode(plan: ParameterPlan, row: Sequence[Any], number: int) -> bytes:

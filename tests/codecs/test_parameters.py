@@ -447,7 +447,7 @@ def test_rows_come_in_bounded_portions_and_errors_name_the_row() -> None:
     rows = [(number, "x" * 1000) for number in range(3000)]
     portions = list(encode_rows(plan, iter(rows)))
     assert sum(count for count, _ in portions) == 3000
-    assert all(len(blob) < 1_400_000 for _, blob in portions) and len(portions) == 3
+    assert all(len(blob) < 40_000 for _, blob in portions) and len(portions) < 150
     assert b"".join(blob for _, blob in portions) == b"".join(map(plan.encode, rows))
     assert list(encode_rows(plan, [])) == []
     with pytest.raises(ParameterTypeError, match=r"row 3: parameter \$1 \(float for int4\)"):
