@@ -245,8 +245,7 @@ class Session(Draining):
                 self.wants_write = bool(flags & WANT_WRITE)
                 for status, result in results:
                     if not self.flights:
-                        # A request before this one has closed the session.
-                        break
+                        break  # a request before this one has closed the session
                     if result is not None:
                         self.flights[0].receive(self, status, result)
                     elif status < 0:
@@ -315,8 +314,7 @@ class Session(Draining):
             raise
         if ended or request.abandoned:
             if not request.done:
-                # What `finish` does: every query comes by here.
-                request.done = True
+                request.done = True  # what `finish` does: every query comes by here
                 wake = request.wake
                 if wake is not None:
                     try:
