@@ -31,7 +31,6 @@ ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 _TUPLES_OK = 2
 # How many are known from the status.
 _ROWS = {1: 0}
-_SYNC = 10
 _LAST_WORDS = ("FATAL", "PANIC")
 _CANCEL_MESSAGE_SIZE = 256
 
