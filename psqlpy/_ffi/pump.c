@@ -176,12 +176,12 @@ collect(PGconn *conn, int *flights, int *counted, psq_pump_state *state)
             }
             continue;
         }
+        if (state->chunk != NULL)
+            deliver_chunk(state);
         if (state->counting && *flights == 1 && count_result(state, result, status)) {
             ++*counted;
             continue;
         }
-        if (state->chunk != NULL)
-            deliver_chunk(state);
         if (status == PSQ_TUPLES_CHUNK)
             state->chunks++;
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {

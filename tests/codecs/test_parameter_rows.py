@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, TEXT
-from psqlpy._codecs.copy_binary import to_binary
 from psqlpy._codecs.parameter_rows import encode_rows
-from psqlpy._codecs.plan import ParameterPlan
+from psqlpy._codecs.plan import ParameterPlan, dump
 from psqlpy._codecs.registry import default_registry
 from psqlpy.exceptions import ParameterTypeError, ParameterValueError
 from tests.codecs.test_copy_columns import TYPES, VALUES
 
 # Of these the codecs send text, and C the binary form of the same value.
 IN_BINARY = (oids.NUMERIC, oids.UUID, oids.JSONB)
+WRITING_BINARY = default_registry.writing_binary()
 # So many rows that columns are taken apart.
 ROWS = 8
 
@@ -50,7 +50,7 @@ def in_binary(oid: int, value: Unpacked) -> Unpacked:
     if data is None or format == BINARY or oid not in IN_BINARY:
         return value
     try:
-        return BINARY, to_binary(default_registry.codec_or_unknown(oid), data.decode(), default_registry)
+        return dump(WRITING_BINARY.codec_or_unknown(oid), data.decode(), WRITING_BINARY)
     except Exception:
         # The server will say that it isn't one.
         return value
