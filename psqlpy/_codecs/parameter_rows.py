@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _FIRST = 8
 _MOST = 512
 _SIZE = 1 << 15
+# Slowly, since the server begins when the third is encoded (batch.py).
+_GROWTH = 4
 # With fewer of them taking columns apart costs more than it saves.
 _WORTH_COLUMNS = 6
 
@@ -41,7 +43,7 @@ def encode_rows(plan: ParameterPlan, rows: Iterable[Sequence[Any]]) -> Iterator[
             for at, row in enumerate(group, number):
                 buffer.append(_encode(plan, row, at))
         number += len(group)
-        length = max(1, min(_MOST, _SIZE * len(group) // (len(buffer) + 1)))
+        length = max(1, min(_MOST, _GROWTH * length, _SIZE * len(group) // (len(buffer) + 1)))
         yield len(group), bytes(buffer.data())
         buffer.clear()
 

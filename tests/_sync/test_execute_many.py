@@ -98,6 +98,36 @@ def test_a_late_row_fails(conn: Connection, table: str) -> None:
         ensure_usable(conn)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_late_row_does_not_fit(conn: Connection, table: str, begun: bool) -> None:
+    """Others were sent by then; of a transaction none."""
+    insert = f"INSERT INTO {table} VALUES ($1)"
+    rows: list[list[Any]] = [[number] for number in range(5_000)]
+    rows[4_000] = [object()]
+    transaction = conn.transaction()
+    if begun:
+        transaction.begin()
+        transaction.execute_many(insert, [[-1]])
+    with pytest.raises(exceptions.ParameterTypeError, match=r"^row 4001: parameter \$1 "):
+        conn.execute_many(insert, rows)
+    if begun:
+        transaction.commit()
+    assert conn.fetch_val(f"SELECT count(*) FROM {table}") == begun
+    ensure_usable(conn)
+
+
+def test_a_late_row_fits_the_type_that_its_column_has_by_now(
+    conn: Connection, pool: ConnectionPool, table: str
+) -> None:
+    insert = f"INSERT INTO {table} (id) VALUES ($1)"
+    conn.execute_many(insert, [[1]])
+    pool.execute(f"ALTER TABLE {table} ALTER id TYPE numeric")
+    conn.execute_many(insert, [[number if number < 4_000 else number + 0.5] for number in range(5_000)])
+    assert conn.fetch_val(f"SELECT count(*) FROM {table}") == 5_001
+    assert conn.fetch_val(f"SELECT max(id) FROM {table}") == Decimal("4999.5")
+    ensure_usable(conn)
+
+
 @pytest.mark.parametrize(
     "statement", ["SELECT $1::int4, repeat('x', 100)", "SELECT 1 WHERE $1 = 0", "CHECKPOINT"]
 )
