@@ -72,7 +72,9 @@ class Raw:
         self.pool = psqlpy.sync.ConnectionPool(dsn, max_db_pool_size=1)
         self.connection = self.pool.connection()
         self.connection.execute(rows.CREATE)
-        self.socket = socket.socket(fileno=os.dup(self.connection._link.session.fd))
+        link = self.connection._link
+        assert link is not None
+        self.socket = socket.socket(fileno=os.dup(link.session.fd))
         self.socket.setblocking(True)
         self.exchange(PARSE + SYNC)
 
@@ -148,7 +150,9 @@ def run(dsn: str, arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--anywhere", action="store_true", help="leave processors to the kernel")

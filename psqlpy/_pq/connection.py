@@ -281,10 +281,7 @@ class PGconn:
         return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
 
     def pumped(self) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
-        """What `pump_one` found: flags, and (status, result) pairs.
-
-        The result is None for a Sync, and where so many were counted as the status is below zero.
-        """
+        """Flags and (status, result) pairs; the result is None for a Sync, and for -status that were counted."""
         state = self._pump
         count = state.count
         if not count:
