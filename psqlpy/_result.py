@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         # The results are Any: what a plan takes is a PGresult, of which the tests need only the part above.
         def tuples(self, result: Any, start: int = 0, stop: int | None = None) -> list[tuple[Any, ...]]: ...
         def dicts(self, result: Any, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]: ...
+        def records(self, result: Any) -> list[Record]: ...
         def row_dict(self, result: Any, row: int = 0) -> dict[str, Any]: ...
         def value(self, result: Any, row: int, column: int) -> Any: ...
 
@@ -184,7 +185,9 @@ class QueryResult(_Rows):
 
     def records(self) -> list[Record]:
         """Return the rows as Records, which have names and positions."""
-        return list(map(record_type(self._plan.names), self._tuples(0, len(self))))
+        if not self._plan.names:
+            return list(map(record_type(()), self._tuples(0, len(self))))
+        return self._plan.records(self._result)
 
     def as_class(self, as_class: Callable[..., T], custom_decoders: Decoders | None = None) -> list[T]:
         """Return for each row what `as_class` makes of its columns, given as keyword arguments."""

@@ -91,6 +91,7 @@ class FakePGconn:
         self.can_close_prepared = True
         self.simple: deque[FakeResult] = deque()
         self.on_execute: Callable[[str], None] | None = None
+        self.is_counting = False
         self._pumped: tuple[int, list[tuple[int, Any]]] = (0, [])
 
     def as_pgconn(self) -> PGconn:
@@ -129,6 +130,9 @@ class FakePGconn:
         self, name: bytes, rows: int, count: int, packed: bytes, result_format: int
     ) -> bool:
         return all(self._send("execute", name.decode(), payload=packed) for _ in range(rows))
+
+    def count_results(self) -> None:
+        self.is_counting = True
 
     def send_unnamed(self, query: bytes, oids: tuple[int, ...], packed: bytes, result_format: int) -> bool:
         return self._send("unnamed", query.decode(), payload=packed)
@@ -190,6 +194,12 @@ class FakePGconn:
             if result is None:
                 flights -= 1
                 self.syncs_pending -= 1
+                self.is_counting = self.is_counting and flights > 0
+            elif self.is_counting and flights == 1 and status != ExecStatus.FATAL_ERROR:
+                if status != ExecStatus.PIPELINE_ABORTED:
+                    before = results.pop()[0] if results and results[-1][0] < 0 else 0
+                    results.append((before - 1, None))
+                continue
             results.append((status, result))
         if self.is_broken:
             flags |= BROKEN

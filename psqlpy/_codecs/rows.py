@@ -9,6 +9,7 @@ from typing import Any
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
 from psqlpy._codecs.gathered import are_atomic
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
+from psqlpy._record import Record, record_type
 from psqlpy.exceptions import DataError, RustToPyValueMappingError
 
 _CHUNK_ROWS = 1024
@@ -38,6 +39,7 @@ class ResultPlan:
     self_described: the columns, by index, and their types, that are to be looked into, see self_described.py.
     is_atomic: a long answer's rows may be decoded before they are asked for, see gathered.py.
     unsettled: the plan depends on something that only shows with the result: dates in text, or those.
+    wants_records: Records were made of the last long answer, so it is worth making them as the next one comes.
     format: of the result that this plan reads, and that has to be asked for: 0 text, 1 binary.
     """
 
@@ -57,6 +59,7 @@ class ResultPlan:
         "self_described",
         "type_names",
         "unsettled",
+        "wants_records",
     )
 
     def __init__(
@@ -83,6 +86,7 @@ class ResultPlan:
         self.oids = oids
         self.type_names = type_names
         self.is_atomic = format == BINARY and are_atomic(codecs)
+        self.wants_records = False
         self._codecs = tuple(codecs)
         self._mapped = tuple(self._mapped_columns())
         self._decoder = RowDecoder([self._c_column(codec) for codec in codecs], format)
@@ -115,6 +119,10 @@ class ResultPlan:
             rows += make(chunk)
             start += count
         return rows
+
+    def records(self, result: PGresult) -> list[Record]:
+        """Decode all rows as Records. Raises as `tuples` does."""
+        return list(map(record_type(self.names), self.tuples(result)))
 
     def row(self, result: PGresult, row: int = 0) -> tuple[Any, ...]:
         """Decode one row as a tuple."""

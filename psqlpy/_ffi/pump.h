@@ -24,10 +24,12 @@
 #define PSQ_CHUNK_ROWS 512
 #define PSQ_CHUNKS_PER_PUMP 2
 
-/* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
+/* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. Where statuses[i] is negative,
+ * so many results without an error were counted and dropped. `notify` is the caller's to free. */
 typedef struct {
     int count;
     int flags;
+    int counting; /* of the last of the flights results without an error are only counted; 0 again with its Sync */
     int rows;     /* of the result that psq_pump_one returned */
     int encoding; /* libpq's number of the session's client_encoding */
     int unheard;  /* until the next Sync nobody wants to know what has succeeded */

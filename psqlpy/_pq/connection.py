@@ -31,7 +31,6 @@ ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 _TUPLES_OK = 2
 # How many are known from the status.
 _ROWS = {1: 0}
-_SYNC = 10
 _LAST_WORDS = ("FATAL", "PANIC")
 _CANCEL_MESSAGE_SIZE = 256
 
@@ -236,6 +235,10 @@ class PGconn:
             lib.psq_send_execute_rows(self.pointer, name, rows, count, packed, len(packed), result_format)
         )
 
+    def count_results(self) -> None:
+        """Keep only errors of the flight that was begun last, and count all else. None may follow it meanwhile."""
+        self._pump.counting = 1
+
     def send_unnamed(self, query: bytes, oids: tuple[int, ...], packed: bytes, result_format: int) -> bool:
         types = ffi.new("Oid[]", oids) if oids else ffi.NULL
         return bool(
@@ -278,13 +281,13 @@ class PGconn:
         return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
 
     def pumped(self) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
-        """What `pump_one` found: flags, and (status, result) pairs; the result is None for a Sync."""
+        """Flags and (status, result) pairs; the result is None for a Sync, and for -status that were counted."""
         state = self._pump
         count = state.count
         if not count:
             return state.flags, []
         return state.flags, [
-            (status, None if status == _SYNC else PGresult(pointer, status, _ROWS.get(status)))
+            (status, PGresult(pointer, status, _ROWS.get(status)) if pointer else None)
             for status, pointer in zip(
                 ffi.unpack(state.statuses, count), ffi.unpack(state.results, count), strict=True
             )

@@ -245,12 +245,13 @@ class Session(Draining):
                 self.wants_write = bool(flags & WANT_WRITE)
                 for status, result in results:
                     if not self.flights:
-                        # A request before this one has closed the session.
-                        break
-                    if result is None:
-                        self._land()
-                    else:
+                        break  # a request before this one has closed the session
+                    if result is not None:
                         self.flights[0].receive(self, status, result)
+                    elif status < 0:
+                        self.flights[0].receive_count(-status)
+                    else:
+                        self._land()
                 if flags & ~WANT_WRITE:
                     self._attend(flags)
                 if self.flights and not self.wants_write:
@@ -313,8 +314,7 @@ class Session(Draining):
             raise
         if ended or request.abandoned:
             if not request.done:
-                # What `finish` does: every query comes by here.
-                request.done = True
+                request.done = True  # what `finish` does: every query comes by here
                 wake = request.wake
                 if wake is not None:
                     try:

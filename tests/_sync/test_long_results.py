@@ -10,6 +10,7 @@ import pytest
 
 from psqlpy import exceptions
 from psqlpy._codecs.gathered import Gathered
+from psqlpy._record import Record
 from psqlpy.sync import Connection, ConnectionPool
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncGroup, sync_wait_until
@@ -83,6 +84,23 @@ def test_rows_that_were_given_away_are_not_what_is_kept(conn: Connection) -> Non
     assert long.result()[0] == {"g": 1, "text": "1"} and len(long.result(as_tuple=True)) == 3000
 
 
+def test_records_of_a_long_answer_take_the_place_of_its_tuples(conn: Connection) -> None:
+    query = "SELECT g, g::text AS text FROM generate_series(1, 3000) AS g"
+    for as_they_come in (False, True):
+        long = conn.fetch(query)
+        kept: Any = long._result
+        assert {type(chunk[0]) is tuple for chunk in kept._chunks} == {not as_they_come}
+        tuples = long.result(as_tuple=True)
+        records = long.records()
+        assert all(isinstance(chunk[0], Record) for chunk in kept._chunks)
+        assert len(records) == 3000 and records[2999] == (3000, "3000") and records[0]["text"] == "1"
+        assert tuples == records == long.records() == long.result(as_tuple=True)
+        assert {type(row) for row in (*tuples, *long.result(as_tuple=True))} == {tuple}
+        assert long.result()[2999] == {"g": 3000, "text": "3000"}
+        assert long._plan.value(kept, 2999, 1) == "3000"
+        assert kept.tuples(700, 700) == []
+
+
 def test_types_that_can_be_changed_are_made_anew(conn: Connection) -> None:
     long = conn.fetch("SELECT ARRAY[g] AS list, '{}'::jsonb AS json FROM generate_series(1, 3000) AS g")
     assert not isinstance(long._result, Gathered)
@@ -136,7 +154,7 @@ def test_an_error_in_the_middle_of_the_rows(conn: Connection) -> None:
 
 def test_statements_are_short_and_long_by_turns(conn: Connection) -> None:
     query = "SELECT g FROM generate_series(1, $1::int4) AS g"
-    for count in (5000, 1, 1, 5000, *range(512, 5000, 512), 1023, 1025, 0, 600, 400):
+    for count in (5000, 1, 1, 5000, *range(512, 5000, 512), 1023, 1025, 0, 2047, 2048, 2049, 400):
         result = conn.fetch(query, [count])
         assert result.result(as_tuple=True) == [(g,) for g in range(1, count + 1)]
         assert result.command_tag == f"SELECT {count}" and result.rowcount == count

@@ -165,6 +165,50 @@ def test_many_results_under_one_sync(server: FakeServer) -> None:
     assert statuses(taken) == [COMMAND_OK] * 200 + [SYNC]
 
 
+DONE = BIND_COMPLETE + NO_DATA + complete("INSERT 0 1")
+
+
+def begin_counted(server: FakeServer, count: int, behind: int = 0) -> None:
+    """Flights of rows, and behind them one whose results are only counted."""
+    execute(server, behind)
+    assert server.conn.send_execute_rows(b"s", count, 0, b"", 0)
+    server.conn.count_results()
+    assert server.conn.end_flight() == 0
+    server.receive_flight()
+
+
+def test_results_that_are_counted(server: FakeServer) -> None:
+    begin_counted(server, 201, behind=2)
+    server.send(rows(b"1"), ready(), rows(b"2"), ready(), *[DONE] * 200, rows(b"3"), ready())
+    _, taken = take(server, 3)
+    found = statuses(taken)
+    assert found[:4] == [TUPLES_OK, SYNC] * 2 and value(taken, 2) == b"2"
+    assert found.pop() == SYNC
+    assert sum(found[4:]) == -201 and all(count < 0 for count in found[4:])
+    # That ends with its Sync.
+    execute(server)
+    server.send(rows(b"4"), ready())
+    _, taken = take(server, 1)
+    assert statuses(taken) == [TUPLES_OK, SYNC]
+
+
+def test_an_error_among_results_that_are_counted(server: FakeServer) -> None:
+    begin_counted(server, 5_000)
+    server.send(*[DONE] * 3, error(), ready())
+    _, taken = take(server, 1)
+    assert statuses(taken) == [-3, FATAL_ERROR, SYNC]
+    assert taken[1][1] is not None and taken[1][1].diagnostics()["sqlstate"] == "22012"
+
+
+def test_so_many_are_counted_in_one_call(server: FakeServer) -> None:
+    begin_counted(server, 5_000)
+    server.send(*[DONE] * 5_000, ready())
+    _, taken = take(server, 1)
+    found = statuses(taken)
+    assert found.pop() == SYNC
+    assert sum(found) == -5_000 and min(found) >= -4_096
+
+
 def test_an_error_skips_the_rest_of_its_flight(server: FakeServer) -> None:
     assert server.conn.send_execute_rows(b"s", 3, 0, b"", 0)
     assert server.conn.end_flight() == 0

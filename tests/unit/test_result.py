@@ -53,6 +53,9 @@ class FakePlan:
     def dicts(self, result: FakeResult, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
         return [dict(zip(self.names, row, strict=True)) for row in self.tuples(result, start, stop)]
 
+    def records(self, result: FakeResult) -> list[Record]:
+        return list(map(record_type(self.names), self.tuples(result)))
+
     def row_dict(self, result: FakeResult, row: int = 0) -> dict[str, Any]:
         return self.dicts(result, row, row + 1)[0]
 
