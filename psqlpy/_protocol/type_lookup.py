@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from psqlpy._codecs import catalog, self_described
+from psqlpy._codecs import catalog, oids, self_described
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Columns, Registry
     from psqlpy._codecs.rows import ResultPlan
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
@@ -58,7 +59,12 @@ class TypeLookup(Request):
         if self.undoing:
             commands = [_UNDO, _RELEASE]
         else:
-            commands = [catalog.question(self.types, pgconn.server_version)]
+            known = session.registry.catalog
+            commands = [
+                catalog.question(
+                    self.types, pgconn.server_version, () if known is None else (*known.types, *known.unknowable)
+                )
+            ]
             self.in_transaction = session.transaction_status is TransactionStatus.INTRANS
             if self.in_transaction:
                 commands = [_SAVEPOINT, *commands, _RELEASE]
@@ -93,6 +99,19 @@ def unknown_types(session: Session, described: PGresult) -> list[int]:
     """Which types of a statement's parameters and columns the server has to be asked about."""
     columns = described.columns()
     return session.registry.unknown((*described.parameter_oids(), *(column[1] for column in columns)))
+
+
+def types_ahead(registry: Registry, columns: Columns) -> list[int]:
+    """Which types of columns to ask about before rows come during which nothing can be asked.
+
+    Record is one of them: its fields may be of any type.
+    """
+    types = {column[1] for column in columns}
+    wanted = registry.unknown(types)
+    known = registry.catalog
+    if types & self_described.RECORDS and known is not None and oids.RECORD not in known.unknowable:
+        wanted.append(oids.RECORD)
+    return wanted
 
 
 def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:

@@ -21,7 +21,7 @@ from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
-from psqlpy._protocol.type_lookup import TypeLookup
+from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,7 +207,7 @@ class CopyOut(Unique, Generic[T]):
             described = Describe(self._query, family)
             link.run(described, self._deadline)
             registry = link.session.registry
-            if unknown := registry.unknown(column[1] for column in described.columns):
+            if unknown := types_ahead(registry, described.columns):
                 link.run(TypeLookup(unknown), self._deadline)
             plan = registry.result_plan(described.columns)
             self._columns = CopyColumns(described.columns, bool(plan.format))
