@@ -24,6 +24,9 @@ BYTES = (bytes, bytearray, memoryview)
 class Source:
     """Gives data part by part."""
 
+    #: Whether others have their turn while a part is waited for.
+    waits = False
+
     async def take(self, deadline: float | None) -> Part | None:
         """The next part, None at the end."""
         raise NotImplementedError
@@ -46,6 +49,8 @@ class BytesSource(Source):
 class FileSource(Source):
     """A file by its path, opened at the first part, or one that is open."""
 
+    waits = True
+
     def __init__(self, file: Any) -> None:
         self._path = file if isinstance(file, str | PathLike) else None
         self._file = None if self._path is not None else AsyncFile(file)
@@ -65,6 +70,7 @@ class ItemSource(Source):
     """An iterable of bytes or str, the first of which have been taken already."""
 
     def __init__(self, items: AsyncItems, first: list[Any]) -> None:
+        self.waits = items.waits
         self._items = items
         self._next = first
         # How many are taken at once: many small ones, of large ones each by itself.

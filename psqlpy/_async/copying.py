@@ -175,6 +175,7 @@ class Copying:
         if columns is not None:
             columns = check_columns(columns)
         connection, deadline = await self._begin_copy(timeout)
+        items = None
         try:
             items = AsyncItems(source)
             first = await items.take(1, monotonic(), deadline)
@@ -189,6 +190,10 @@ class Copying:
             found = await find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
             return await sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
+        except Exception:
+            if items is not None:
+                await items.close()
+            raise
         finally:
             self._end_copy(connection)
 

@@ -59,12 +59,9 @@ class TypeLookup(Request):
         if self.undoing:
             commands = [_UNDO, _RELEASE]
         else:
-            known = session.registry.catalog
-            commands = [
-                catalog.question(
-                    self.types, pgconn.server_version, () if known is None else (*known.types, *known.unknowable)
-                )
-            ]
+            kept = session.registry.catalog
+            known = () if kept is None else (*kept.types, *kept.unknowable)
+            commands = [catalog.question(self.types, pgconn.server_version, known)]
             self.in_transaction = session.transaction_status is TransactionStatus.INTRANS
             if self.in_transaction:
                 commands = [_SAVEPOINT, *commands, _RELEASE]

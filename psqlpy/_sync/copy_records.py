@@ -53,6 +53,7 @@ class RecordSource(Source):
 
     def __init__(self, plan: RecordPlan, items: SyncItems, first: list[Any]) -> None:
         self.plan = plan
+        self.waits = items.waits
         self._items = items
         self._next = first
         self._number = 1
@@ -88,7 +89,8 @@ class RecordSource(Source):
             self._encode(records)
             self._number += len(records)
             now = monotonic()
-            if now >= until:
+            if now >= until or (self.waits and first == 1):
+                # The first record goes at once: if it is refused, nobody need wait for the second.
                 break
             # So many that half the time is enough for them.
             quick = (now - began) * 2 < _SLICE / 2

@@ -176,6 +176,7 @@ class Copying:
         if columns is not None:
             columns = check_columns(columns)
         connection, deadline = self._begin_copy(timeout)
+        items = None
         try:
             items = SyncItems(source)
             first = items.take(1, monotonic(), deadline)
@@ -190,6 +191,10 @@ class Copying:
             found = find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
             return sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
+        except Exception:
+            if items is not None:
+                items.close()
+            raise
         finally:
             self._end_copy(connection)
 

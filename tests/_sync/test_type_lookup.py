@@ -108,8 +108,8 @@ def test_in_records_that_come_otherwise(fresh: Connection) -> None:
 
 
 def test_in_records_of_what_has_the_connection_for_itself(fresh: Connection) -> None:
-    """Nothing can be asked while its rows come, so all types are asked about before, each time those that are new."""
-    record = "ROW(1, 'x'::pg_temp.mood{0}, ROW(1, 'x')::pg_temp.pair{0}, ARRAY['x'::pg_temp.mood{0}], 5::pg_temp.age{0})"
+    """Nothing can be asked while its rows come, so all types are asked about before, each time the new ones."""
+    record = "ROW(1, 'x'::pg_temp.mood{0}, ROW(1, 'x')::pg_temp.pair{0}, '{{x}}'::pg_temp.mood{0}[], 5::pg_temp.age{0})"
     row = (1, "x", PAIR, ["x"], 5)
     for number in range(4):
         fresh.execute_batch(
