@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PART = 1 << 18
 _SLICE = 0.003
 _MAX_PORTION = 256
+_INFINITE_INTERVALS_SINCE = 170000
 
 # The columns of a table that COPY can write, in their order; a domain is what it is made of.
 _COLUMNS = """
@@ -127,7 +128,9 @@ async def find_records(
     registry = connection.link.session.registry
     if unknown := registry.unknown(oid for oid, _ in described):
         await connection.link.run(TypeLookup(unknown), deadline)
-    source = RecordSource(RecordPlan(names, described, registry, text=strange), items, first)
+    infinite = connection.server_version >= _INFINITE_INTERVALS_SINCE
+    plan = RecordPlan(names, described, registry, text=strange, infinite_intervals=infinite)
+    source = RecordSource(plan, items, first)
     if strange:
         source.skip()
     try:
