@@ -7,13 +7,15 @@ domains, ranges) does it too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs import hstore, interval, oids
+from psqlpy._codecs import hstore, interval, money, oids, search
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, text_bytes
 from psqlpy._codecs.datetime import date_number, time_number, timestamp_number, timestamptz_number
 from psqlpy._codecs.plan import dump
@@ -191,9 +193,16 @@ def _is_infinite(text: str) -> bool:
     return text.strip().lower() in ("infinity", "+infinity", "-infinity")
 
 
+@cache
+def _printed_money() -> re.Pattern[str]:
+    return re.compile(r"[^\d.,]*\d{1,3}(?:[.,' \xa0\u202f]?\d{3})*[.,]\d\d[^\d.,]*", re.ASCII)
+
+
 def _money(text: str) -> bytes:
-    # '5' is 500 cents, or 5 yen.
-    raise ValueError("only the server knows how money is written here: give no str, but what it is read as")
+    # '5' is 500 cents, or 5 yen: only the server knows. With two digits behind the point every digit counts.
+    if not _printed_money().fullmatch(text):
+        raise ValueError("the text isn't money with two digits behind the point: give what it is read as")
+    return money.binary_of(text)
 
 
 def _versioned(text: str) -> bytes:
@@ -281,6 +290,7 @@ _FROM_TEXT: dict[int, Callable[[str], bytes]] = {
     oids.MACADDR8: _wordless(_mac8),
     oids.PG_LSN: _wordless(_lsn),
     oids.TID: _wordless(_tid),
+    oids.TSVECTOR: search.vector_binary,
     oids.INT2VECTOR: _wordless(_vector(oids.INT2, "h")),
     oids.OIDVECTOR: _wordless(_vector(oids.OID, "I")),
 }

@@ -244,8 +244,10 @@ ANYWHERE: dict[str, tuple[str, Any, Any, str | None]] = {
     "an infinite date": ("date", date(2024, 1, 2), "infinity", "infinity"),
     "a word": ("date", date(2024, 1, 2), "today", None),
     "whole money": ("money", 150, "5", None),
-    "money as it is printed": ("money", 150, "$1.50", None),
-    "an array of money": ("money[]", [150], ["$1.50"], None),
+    "half of money": ("money", 150, "1.5", None),
+    "too much money": ("money", 150, "$100,000,000,000,000,000.00", None),
+    "money as it is printed": ("money", 150, "-$1,000.50", "-$1,000.50"),
+    "an array of money": ("money[]", [150], ["1000.50"], '{"$1,000.50"}'),
 }
 
 
