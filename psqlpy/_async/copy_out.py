@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
+from psqlpy._async.copy_records import columns_of
 from psqlpy._io.blocks import Unique
 from psqlpy._io.pausing import async_attach, async_leave, async_turn, patience
 from psqlpy._io.primitives import monotonic
@@ -20,6 +21,7 @@ from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
+from psqlpy._protocol.transaction import quote_identifier
 from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class CopyOut(Unique, Generic[T]):
         self,
         executor: Copying,
         source: str,
-        query: str,
+        query: str | None,
         options: Options | None,
         as_dict: bool,
         progress: Progress | None,
@@ -203,7 +205,7 @@ class CopyOut(Unique, Generic[T]):
         await connection.begin_now(self._deadline)
         options = self._options
         if options is None:
-            described = Describe(self._query, family)
+            described = Describe(self._query or await self._table_query(connection), family)
             await link.run(described, self._deadline)
             registry = link.session.registry
             if unknown := types_ahead(registry, described.columns):
@@ -215,6 +217,12 @@ class CopyOut(Unique, Generic[T]):
         self._copy = connection.pausing = Dialogue(copy_to_stdout(self._source, options))
         async_attach(self._copy)
         await link.run(self._copy, self._deadline)
+
+    async def _table_query(self, connection: Connection) -> str:
+        """What returns the columns of a table that COPY has: not those that are generated."""
+        columns = await columns_of(connection, self._executor._family, self._source, self._deadline)
+        names = ", ".join(quote_identifier(name).decode() for name, _, _ in columns)
+        return f"SELECT {names} FROM {self._source}"
 
     def _finish(self, copy: Dialogue) -> None:
         result = copy.value

@@ -21,7 +21,9 @@ from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
+from psqlpy._protocol.transaction import quote_identifier
 from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
+from psqlpy._sync.copy_records import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +78,7 @@ class CopyOut(Unique, Generic[T]):
         self,
         executor: Copying,
         source: str,
-        query: str,
+        query: str | None,
         options: Options | None,
         as_dict: bool,
         progress: Progress | None,
@@ -204,7 +206,7 @@ class CopyOut(Unique, Generic[T]):
         connection.begin_now(self._deadline)
         options = self._options
         if options is None:
-            described = Describe(self._query, family)
+            described = Describe(self._query or self._table_query(connection), family)
             link.run(described, self._deadline)
             registry = link.session.registry
             if unknown := types_ahead(registry, described.columns):
@@ -216,6 +218,12 @@ class CopyOut(Unique, Generic[T]):
         self._copy = connection.pausing = Dialogue(copy_to_stdout(self._source, options))
         sync_attach(self._copy)
         link.run(self._copy, self._deadline)
+
+    def _table_query(self, connection: Connection) -> str:
+        """What returns the columns of a table that COPY has: not those that are generated."""
+        columns = columns_of(connection, self._executor._family, self._source, self._deadline)
+        names = ", ".join(quote_identifier(name).decode() for name, _, _ in columns)
+        return f"SELECT {names} FROM {self._source}"
 
     def _finish(self, copy: Dialogue) -> None:
         result = copy.value

@@ -29,7 +29,7 @@ _SLICE = 0.003
 _MAX_PORTION = 256
 _INFINITE_INTERVALS_SINCE = 170000
 
-# The columns of a table that COPY can write, in their order; a domain is what it is made of.
+# The columns of a table that COPY writes and reads, in their order; a domain is what it is made of.
 _COLUMNS = """
 SELECT a.attname::text, b.oid, b.typtype::text
 FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL (
@@ -120,7 +120,7 @@ def find_records(
     """Records, the first of which have been taken already, and how they are written; `target` is quoted."""
     if columns is None and first and hasattr(first[0], "keys") and not isinstance(first[0], tuple):
         columns = check_columns(first[0].keys())
-    known = _columns_of(connection, family, target, deadline)
+    known = columns_of(connection, family, target, deadline)
     names = [row[0] for row in known] if columns is None else columns
     types = {name: (oid, kind) for name, oid, kind in known}
     # One that the table doesn't have is the server's to complain about.
@@ -141,10 +141,10 @@ def find_records(
     return source
 
 
-def _columns_of(
+def columns_of(
     connection: Connection, family: type[exceptions.Error], target: str, deadline: float | None
 ) -> list[tuple[Any, ...]]:
-    """(name, type oid, typtype) of the columns that can be written."""
+    """(name, type oid, typtype) of the columns that COPY has."""
     connection.begin_now(deadline)
     query = Unprepared(_COLUMNS, _traits(), [target], connection.descriptions, family, ())
     connection.link.run(query, deadline)

@@ -280,6 +280,10 @@ async def test_generated_and_identity_columns(conn: Connection) -> None:
     with pytest.raises(exceptions.ParameterValueError, match="record 1 has 3 fields, expected 2: id, n"):
         await conn.copy_records_to_table("made", [(7, 1, 2)])
     assert (await conn.fetch("SELECT * FROM made")).result(as_tuple=True) == [(7, 1, 2), (1, 2, 4)]
+    assert [row async for row in conn.copy_out("made")] == [(7, 1), (1, 2)]
+    assert [row async for row in conn.copy_out("made", as_dict=True)] == [{"id": 7, "n": 1}, {"id": 1, "n": 2}]
+    await conn.execute("ALTER TABLE made DROP COLUMN id, ADD COLUMN \"a b\" text DEFAULT 'x'")
+    assert [row async for row in conn.copy_out("made")] == [(1, "x"), (2, "x")]
 
 
 async def test_progress(conn: Connection, tmp_path: Path) -> None:
