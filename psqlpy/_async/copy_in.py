@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
-from psqlpy._async.copy_sources import Part, Source
+from psqlpy._async.copy_sources import Part, Source, check_progress
 from psqlpy._io.pausing import async_attach, async_leave, async_turn
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import async_unless, out_of_time
@@ -42,7 +42,7 @@ class Sending:
         self._link = connection.link
         self._family = family
         self._deadline = deadline
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._began = monotonic()
         self._rows = 0
 

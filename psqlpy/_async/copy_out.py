@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
 from psqlpy._async.copy_records import columns_of
+from psqlpy._async.copy_sources import check_progress
 from psqlpy._io.blocks import Unique
 from psqlpy._io.pausing import async_attach, async_leave, async_turn, patience
 from psqlpy._io.primitives import monotonic
@@ -89,7 +90,7 @@ class CopyOut(Unique, Generic[T]):
         # None: rows are wanted.
         self._options = options
         self._as_dict = as_dict
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._timeout = timeout
         self._deadline: float | None = None
         self._began = 0.0

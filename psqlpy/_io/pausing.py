@@ -24,7 +24,7 @@ def async_attach(dialogue: PausingDialogue) -> None:
     if task is None:
         dialogue.is_own_caller = bool
         return
-    # Weakly: one that has failed keeps its frames, and they what would have to be dropped for the connection to be free.
+    # Weakly: one that has failed keeps its frames, and they what has to be dropped for the connection to be free.
     caller = ref(task)
     dialogue.is_own_caller = lambda: _is_or_has_ended(caller())
 
@@ -46,7 +46,7 @@ def _current_task() -> Any:
 
 
 def _is_or_has_ended(task: Any) -> bool:
-    """Whether a task, of asyncio or trio, runs now or never will again: waiting for what it began would take for ever."""
+    """Whether a task, of asyncio or trio, runs now or never will again: what it began is waited for in vain."""
     if task is None or task is _current_task():
         return True
     import inspect

@@ -14,7 +14,7 @@ from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.copy import CopyIn
 from psqlpy._protocol.copy_text import Options, column_list, copy_from_stdin
 from psqlpy._protocol.failures import closed, failed
-from psqlpy._sync.copy_sources import Part, Source
+from psqlpy._sync.copy_sources import Part, Source, check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class Sending:
         self._link = connection.link
         self._family = family
         self._deadline = deadline
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._began = monotonic()
         self._rows = 0
 

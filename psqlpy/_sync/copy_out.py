@@ -24,6 +24,7 @@ from psqlpy._protocol.failures import closed, failed
 from psqlpy._protocol.transaction import quote_identifier
 from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
 from psqlpy._sync.copy_records import columns_of
+from psqlpy._sync.copy_sources import check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ class CopyOut(Unique, Generic[T]):
         # None: rows are wanted.
         self._options = options
         self._as_dict = as_dict
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._timeout = timeout
         self._deadline: float | None = None
         self._began = 0.0

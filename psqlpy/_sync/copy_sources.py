@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 from psqlpy import exceptions
+from psqlpy._io.invoke import is_async
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import SyncFile, SyncItems
 
@@ -20,6 +21,16 @@ _SMALL = 1 << 16
 Part = tuple["bytes | memoryview", int]
 
 BYTES = (bytes, bytearray, memoryview)
+
+
+def check_progress(progress: Any) -> Any:
+    """A plain function of rows and bytes, or None; ParameterTypeError."""
+    if progress is not None and (not callable(progress) or is_async(progress)):
+        shown = "one that has to be waited for" if callable(progress) else type(progress).__name__
+        raise exceptions.ParameterTypeError(
+            f"progress must be a plain function of rows and bytes, not {shown}"
+        )
+    return progress
 
 
 class Source:
