@@ -131,8 +131,9 @@ def settle(
     request: Request,
     results: Iterable[tuple[ResultPlan, PGresult]],
     learn: Callable[[], None],
+    also: Iterable[int] = (),
 ) -> bool:
-    """Have the types looked up that results name themselves; returns what the `land` of their request has to.
+    """Have types looked up that results name themselves, and `also` those; returns what their request's `land` has to.
 
     `learn` makes the plans anew: another statement may have found a change. The results stay, whether the types can be
     had or not.
@@ -140,9 +141,12 @@ def settle(
     registry = session.registry
     types = sorted(
         {
-            oid
-            for plan, result in results
-            for oid in self_described.types_to_look_up(registry, plan.self_described, result)
+            *also,
+            *(
+                oid
+                for plan, result in results
+                for oid in self_described.types_to_look_up(registry, plan.self_described, result)
+            ),
         }
     )
     if not types or not can_look_up(session, request):
