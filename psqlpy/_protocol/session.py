@@ -271,7 +271,7 @@ class Session(Draining):
             raise
 
     def flush(self) -> None:
-        """Send what the socket takes, and read nothing: another reads, who wouldn't know of what that makes us write."""
+        """Send what the socket takes, and read nothing: another reads, and wouldn't know what that makes us write."""
         if self.dialogue is not None:
             self.pump(2)
             return
