@@ -86,6 +86,7 @@ class FakePGconn:
         self.notices: list[Fields] = []
         #: How many of the next flushes leave something unsent.
         self.blocked_flushes = 0
+        self.silent = 0
         #: A send that fails, as on a broken connection.
         self.refuses = False
         self.can_close_prepared = True
@@ -176,9 +177,14 @@ class FakePGconn:
     def pump_one(self, flights: int, readable: bool) -> Any:
         self._pumped = self._pump(flights)
         flags, results = self._pumped
-        if flags or [status for status, _ in results] != [ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC]:
+        statuses = [status for status, _ in results]
+        self.silent = len(results) - 2
+        if flags or statuses != self.silent * [ExecStatus.PIPELINE_SYNC] + [
+            ExecStatus.TUPLES_OK,
+            ExecStatus.PIPELINE_SYNC,
+        ]:
             return None
-        return results[0][1]
+        return results[self.silent][1]
 
     def pumped(self) -> tuple[int, list[tuple[int, Any]]]:
         return self._pumped

@@ -13,7 +13,7 @@ from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.classify import classify
 from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS, failed
-from psqlpy._protocol.named_parameters import resolve_parameters
+from psqlpy._protocol.named_parameters import check_query, resolve_parameters
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR, Query
 from psqlpy._protocol.simple_query import encode_query, simple_query
 from psqlpy._protocol.unprepared import Unprepared
@@ -233,10 +233,15 @@ def check_rows(method: str, parameters: Sequence[object] | None) -> Sequence[obj
 def resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, list[Sequence[object]]]:
     """The text to send, and the values for `$1…` of each row."""
     text = querystring
-    rows = []
-    for row in parameters:
-        text, values = resolve_parameters(querystring, row)
-        rows.append(values)
+    rows: list[Sequence[object]] = []
+    try:
+        for row in parameters:
+            text, values = resolve_parameters(querystring, row)
+            rows.append(values)
+    except (exceptions.ParameterTypeError, exceptions.ParameterValueError) as error:
+        check_query(querystring)
+        error.args = (f"row {len(rows) + 1}: {error}",)
+        raise
     return text, rows
 
 

@@ -275,12 +275,18 @@ psq_pump_clear(psq_pump_state *state)
 PGresult *
 psq_pump_one(PGconn *conn, int flights, int what, psq_pump_state *state)
 {
+    int silent = 0;
+
     pump(conn, flights, what, state);
-    if (state->count != 2 || state->flags != 0 || state->statuses[0] != PGRES_TUPLES_OK || state->results[1] != NULL)
+    while (silent < state->count && state->results[silent] == NULL && state->statuses[silent] >= 0)
+        silent++;
+    if (state->count != silent + 2 || state->flags != 0 || state->statuses[silent] != PGRES_TUPLES_OK ||
+        state->results[silent + 1] != NULL)
         return NULL;
     state->count = 0;
-    state->rows = PQntuples(state->results[0]);
-    return state->results[0];
+    state->silent = silent;
+    state->rows = PQntuples(state->results[silent]);
+    return state->results[silent];
 }
 
 int

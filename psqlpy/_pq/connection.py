@@ -274,11 +274,16 @@ class PGconn:
         """Send, read and parse without waiting. The everyday answer is returned: rows and their Sync, nothing else.
 
         `what`: 1 if there may be something to read, and GATHER for rows in chunks, of status TUPLES_CHUNK, if there are
-        many. After None `pumped` tells what there was.
+        many. Before it `silent` flights may have ended. After None `pumped` tells what there was.
         """
         state = self._pump
         pointer = _pump_one(self.pointer, flights, what, state)
         return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
+
+    @property
+    def silent(self) -> int:
+        """Flights without results that ended before the one whose rows `pump_one` has just returned."""
+        return int(self._pump.silent)
 
     def pumped(self) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
         """Flags and (status, result) pairs; the result is None for a Sync, and for -status that were counted."""

@@ -235,7 +235,10 @@ class Session(Draining):
                 result = self.pgconn.pump_one(len(flights), ready & 1 | gather)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
-                    self._land(result)
+                    for _ in range(self.pgconn.silent):
+                        self._land()
+                    if flights:
+                        self._land(result)
                     if not flights:
                         return had_to_write or self.state is not READY
                     if not self.wants_write:
@@ -268,10 +271,7 @@ class Session(Draining):
             raise
 
     def flush(self) -> None:
-        """Send what the socket takes, and read nothing: for one who writes while another reads.
-
-        Nothing is written by what it reads, then, that the one who reads wouldn't know of.
-        """
+        """Send what the socket takes, and read nothing: another reads, and wouldn't know what that makes us write."""
         if self.dialogue is not None:
             self.pump(2)
             return

@@ -213,11 +213,11 @@ class ConnectionPoolBuilder:
 
     def on_notice(self, on_notice: Hook) -> ConnectionPoolBuilder:
         """Set the function that gets the server's notices."""
-        return self._set("on_notice", check_hook(on_notice, "on_notice"))
+        return self._set("on_notice", check_hook(on_notice, "on_notice", plain=True))
 
     def on_query(self, on_query: Hook) -> ConnectionPoolBuilder:
         """Set the function that gets a QueryEvent for each statement."""
-        return self._set("on_query", check_hook(on_query, "on_query"))
+        return self._set("on_query", check_hook(on_query, "on_query", plain=True))
 
     def log_parameters(self, log_parameters: bool) -> ConnectionPoolBuilder:
         """Set whether these have the parameters' values, too, and not their types alone."""

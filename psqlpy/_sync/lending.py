@@ -127,6 +127,9 @@ class Lending:
                 self._collect()
             if ticket.state is TicketState.FAILED:
                 raise closed()
+            if deadline is not None and monotonic() >= deadline:
+                # What the pool had to find out about its connections took all of it.
+                raise _too_late("no time was left to open a connection")
             link = self._open(deadline)
             with self._lock:
                 outcome = self._policy.opened(ticket, link)

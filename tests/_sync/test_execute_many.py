@@ -31,8 +31,12 @@ def test_rows_as_mappings(conn: Connection, table: str) -> None:
     conn.execute_many(insert, [{"id": 1, "name": "a"}, {"name": "b", "id": 2, "extra": 5}])
     rows = (conn.fetch(f"SELECT * FROM {table} ORDER BY id")).result(as_tuple=True)
     assert rows == [(1, "a"), (2, "b")]
-    with pytest.raises(exceptions.ParameterValueError, match="<name>"):
+    with pytest.raises(exceptions.ParameterValueError, match="row 2: .*<name>"):
         conn.execute_many(insert, [{"id": 3, "name": "c"}, {"id": 4}])
+    with pytest.raises(exceptions.ParameterTypeError, match="row 2: parameters must be"):
+        conn.execute_many(f"INSERT INTO {table} VALUES ($1)", [[3], 4])
+    with pytest.raises(exceptions.ParameterTypeError, match="^the query must be a str"):
+        conn.execute_many(5, [[3]])  # type: ignore[arg-type]
     assert conn.fetch_val(f"SELECT count(*) FROM {table}") == 2
     ensure_usable(conn)
 

@@ -1,4 +1,4 @@
-"""What the blocks of docs/connection-pool.md must have done, and what else that page says. They are run by test_pages.py."""
+"""What the blocks of docs/connection-pool.md must have done, and what else that page says. test_pages.py runs them."""
 
 from __future__ import annotations
 

@@ -209,6 +209,26 @@ def test_so_many_are_counted_in_one_call(server: FakeServer) -> None:
     assert sum(found) == -5_000 and min(found) >= -4_096
 
 
+def test_the_everyday_answer_behind_flights_with_nothing_to_tell(server: FakeServer) -> None:
+    """What a connection's reset and its next user's first query come to."""
+    conn = server.conn
+    execute(server, 3)
+    conn.drop_successes()
+    server.send(BIND_COMPLETE, NO_DATA, complete("RESET"), ready(), rows(b"1"), ready(), rows(b"2"), ready())
+    server.wait()
+    result = conn.pump_one(2, 1)
+    assert result is not None and result.value_bytes(0, 0) == b"1" and conn.silent == 1
+    result = conn.pump_one(1, 1)
+    assert result is not None and result.value_bytes(0, 0) == b"2" and conn.silent == 0
+    # A failure is told as ever.
+    execute(server, 2)
+    conn.drop_successes()
+    server.send(error(), ready(), rows(b"3"), ready())
+    server.wait()
+    assert conn.pump_one(2, 1) is None
+    assert statuses(list(conn.pumped()[1])) == [FATAL_ERROR, SYNC, TUPLES_OK, SYNC]
+
+
 def test_an_error_skips_the_rest_of_its_flight(server: FakeServer) -> None:
     assert server.conn.send_execute_rows(b"s", 3, 0, b"", 0)
     assert server.conn.end_flight() == 0
