@@ -193,10 +193,7 @@ class Lending:
         self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
 
     async def _is_fit(self, link: AsyncLink, deadline: float | None, shared: bool) -> bool:
-        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too.
-
-        And whether the user's own reset is content with it.
-        """
+        """Whether an idle connection lives: by its socket, with `Verified` by the server, by the user's own reset."""
         try:
             await link.move_here()
             if not link.look():

@@ -1,4 +1,4 @@
-"""PGconn: one connection of libpq. Every method returns at once (but `Canceller.run`); none waits and none retries.
+"""PGconn: one connection of libpq. Every method returns at once; none waits and none retries.
 
 Not thread-safe: whoever owns the connection holds its lock around each call.
 """
@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from psqlpy._pq.callbacks import NoticeBox
+from psqlpy._pq.canceller import Canceller
 from psqlpy._pq.enums import ConnStatus, PollingStatus, TransactionStatus
 from psqlpy._pq.module import ffi, lib
 from psqlpy._pq.result import PGresult, text
@@ -32,7 +33,6 @@ _TUPLES_OK = 2
 # How many are known from the status.
 _ROWS = {1: 0}
 _LAST_WORDS = ("FATAL", "PANIC")
-_CANCEL_MESSAGE_SIZE = 256
 
 # Counts forks: a connection made by an ancestor process isn't ours to end, its socket is shared with the parent.
 _forks = 0
@@ -367,31 +367,6 @@ class PGconn:
     def canceller(self) -> Canceller:
         """Prepare a request to cancel what the connection runs."""
         return Canceller(self.pointer)
-
-
-class Canceller:
-    """One cancel request: made under the connection's lock, run in any thread, also after the connection is gone."""
-
-    __slots__ = ("_cancel", "_handle")
-
-    def __init__(self, pointer: Any) -> None:
-        self._handle = lib.psq_cancel_create(pointer)
-        self._cancel = ffi.NULL if self._handle != ffi.NULL else lib.PQgetCancel(pointer)
-
-    def run(self) -> str | None:
-        """Send the request and wait until the server has taken it: None, or why that failed.
-
-        Before libpq 17 the request is sent in plain text, also for an encrypted connection (manual, "Canceling
-        Queries in Progress").
-        """
-        message = ffi.new("char[]", _CANCEL_MESSAGE_SIZE)
-        done = lib.psq_cancel_run(self._handle, self._cancel, message, _CANCEL_MESSAGE_SIZE)
-        return None if done else (text(message) or "").strip() or "cancel request failed"
-
-    def __del__(self) -> None:
-        lib.psq_cancel_finish(self._handle)
-        if self._cancel != ffi.NULL:
-            lib.PQfreeCancel(self._cancel)
 
 
 def look(fd: int) -> bool:
