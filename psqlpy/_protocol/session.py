@@ -232,10 +232,10 @@ class Session(Draining):
                     return True
                 flights = self.flights
                 gather = GATHER if flights and flights[0].gathers else 0
-                result = self.pgconn.pump_one(len(flights), ready & 1 | gather)
+                result = self.pgconn.pump_one(count := len(flights), ready & 1 | gather)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
-                    for _ in range(self.pgconn.silent):
+                    for _ in range(self.pgconn.silent if count > 1 else 0):
                         self._land()
                     if flights:
                         self._land(result)
