@@ -61,6 +61,7 @@ TYPES = (
     TypeInfo(20010, "public", "positive", "d", base=oids.INT4),
     TypeInfo(20011, "public", "colours", "r", subtype=20003),
     TypeInfo(20012, "public", "colours_multi", "m", range=20011),
+    TypeInfo(20013, "public", "of_ranges", "r", subtype=3904),
 )
 # Type, in binary, in text.
 MADE = [
@@ -76,6 +77,7 @@ MADE = [
     (20010, b"\0\0\0\7", b"7"),
     (20011, b"\2" + sized(b"blue") + sized(b"red"), b"[blue,red)"),
     (20012, pack(">i", 1) + sized(b"\2" + sized(b"blue") + sized(b"red")), b"{[blue,red)}"),
+    (20013, b"\2" + sized(b"\1") + sized(b"\1"), b"[empty,empty)"),
     (oids.RECORD, fields((oids.INT4, b"\0\0\0\1"), (oids.RECORD, PAIR)), b'(1,"(1,x)")'),
 ]
 
