@@ -7,6 +7,7 @@ the same to the C alone, far more often; this is about the codecs in Python.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import partial
 from struct import pack
 
@@ -89,7 +90,7 @@ def registry(**choices: object) -> Registry:
     return made
 
 
-REGISTRIES = {
+REGISTRIES: dict[str, Callable[[], Registry]] = {
     "plain": registry,
     "choices": partial(registry, uuid_as_object=True, money_digits=2, out_of_range_dates="text"),
     "styles": lambda: registry().in_style("SQL, DMY", "Europe/Berlin"),
