@@ -146,7 +146,7 @@ def samples(rig: Rig) -> list[tuple[int, int, bytes]]:
 
 
 @pytest.mark.parametrize(
-    "amount", [8, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+    "amount", [8, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
 @pytest.mark.parametrize("choices", REGISTRIES)
 def test_any_bytes_are_a_value_or_a_data_error(
