@@ -1,7 +1,25 @@
-"""The servers and certificates of the tests of parameters."""
+"""The servers and certificates of the tests of parameters, and impostors."""
 
 from __future__ import annotations
 
-from tests.parameters.conftest import certificates, names, observer, primary, relay, server, standby, tls
+from collections.abc import Iterator
+from contextlib import ExitStack
 
-__all__ = ["certificates", "names", "observer", "primary", "relay", "server", "standby", "tls"]
+import pytest
+
+from tests.parameters.conftest import certificates, observer, server, tls
+from tests.security.impostors import Conversation, Impersonate, Impostor
+
+__all__ = ["certificates", "observer", "server", "tls"]
+
+
+@pytest.fixture
+def impersonate() -> Iterator[Impersonate]:
+    with ExitStack() as stack:
+
+        def make(conversation: Conversation) -> Impostor:
+            impostor = Impostor(conversation)
+            stack.callback(impostor.close)
+            return impostor
+
+        yield make
