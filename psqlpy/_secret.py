@@ -21,7 +21,8 @@ class Secret(str):
 def hide(value: Any) -> Any:
     """A str as a Secret. None and functions stay; of all else, which will be refused, only its type's name does."""
     if isinstance(value, str):
-        return value if type(value) is Secret else Secret(value)
+        # What is in it, whatever a class of the user's says that it is shown as.
+        return value if type(value) is Secret else Secret(str.__str__(value))
     return value if value is None or callable(value) else type(type(value).__name__, (), {})()
 
 

@@ -276,6 +276,21 @@ def test_what_a_pool_holds(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
             pool.close()
 
 
+class Shy(str):
+    """A user's own way to hide a password."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "nothing to see"
+
+
+def test_a_str_of_a_class_of_the_users() -> None:
+    for make in MAKERS:
+        assert make(password=Shy(SECRET))._config.plan.parameters["password"] == SECRET
+        assert make(Shy(f"password={SECRET}"))._config.plan.parameters["password"] == SECRET
+
+
 def test_what_a_connection_holds(server: Server) -> None:
     with sync.ConnectionPool(**server.here()) as pool, pool.acquire() as connection:
         assert connection.fetch_val("SELECT 1") == 1
