@@ -38,6 +38,10 @@ class FakeResult:
     def diagnostics(self) -> Fields:
         return self.fields
 
+    @property
+    def sqlstate(self) -> str | None:
+        return self.fields.get("sqlstate")
+
     def parameter_oids(self) -> tuple[int, ...]:
         return (self.parameter_oid,) * self.parameter_count
 
@@ -112,6 +116,9 @@ class FakePGconn:
     @property
     def transaction_status(self) -> TransactionStatus:
         return TransactionStatus.ACTIVE if self.syncs_pending else self.status
+
+    def parameter_status(self, name: str) -> str | None:
+        return "off"
 
     def take_notices(self) -> list[Fields]:
         notices, self.notices = self.notices, []

@@ -50,6 +50,7 @@ class Lending:
         "_config",
         "_cut",
         "_dropped",
+        "_era",
         "_hooks",
         "_lock",
         "_policy",
@@ -76,6 +77,8 @@ class Lending:
         self._dropped: deque[AsyncLink] = deque()
         # Whoever is still connecting comes too late.
         self._cut = False
+        # How many outages there were.
+        self._era = 0
         # When to look for lost handles again, and who did nothing at the last look.
         self._search_at = 0.0
         self._suspects: set[Ticket[AsyncLink]] = set()
@@ -230,6 +233,7 @@ class Lending:
             raise _too_late(str(error)) from error
         database = (pgconn.host, pgconn.hostaddr, pgconn.port, pgconn.db)
         link = self._hooks.make_link(Session(pgconn, self._registry.for_database(database)))
+        link.era = self._era
         await link.move_here()
         self._prepare(link)
         return link
@@ -269,7 +273,7 @@ class Lending:
             clean = False
             try:
                 self._reset(link)
-                clean = not link.is_closed
+                clean = link.is_sound
             finally:
                 # Interrupted in the middle of the reset it is closed.
                 with self._lock:
@@ -295,7 +299,7 @@ class Lending:
         clean = False
         try:
             self._reset(link)
-            clean = not link.is_closed
+            clean = link.is_sound
         finally:
             with self._lock:
                 outcome = self._policy.cleaned(link, clean)
@@ -358,6 +362,12 @@ class Lending:
                 self._act(passed_on)
         for link in outcome.close:
             link.close()
+            if link.session.outage:
+                self._follow_outage(link)
+
+    def _follow_outage(self, link: AsyncLink) -> None:
+        """A connection has left the pool for a reason that others have too."""
+        raise NotImplementedError
 
     def _seat_first(self, ticket: Ticket[AsyncLink]) -> bool:
         """The ticket of those who wait for a seat was granted; False if none of them is there any more."""

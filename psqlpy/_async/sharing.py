@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
-from psqlpy._async.lending import Lending, closed, rank
+from psqlpy._async.lending import closed, rank
+from psqlpy._async.outages import Outages, is_worth_another
 from psqlpy._config import ConnRecyclingMethod
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.primitives import AsyncWake, async_home, monotonic
@@ -73,7 +74,7 @@ class Watch:
         return True
 
 
-class SharedStatements(Lending):
+class SharedStatements(Outages):
     """The part of a pool that shares connections among statements."""
 
     __slots__ = ("_shared", "_standings", "_usual")
@@ -116,7 +117,7 @@ class SharedStatements(Lending):
             return await self._run_alone(standing, text, values, deadline, asks)
         lane = await self._take_seat(deadline)
         query = None
-        began = monotonic()
+        began = sent = monotonic()
         try:
             query = Query(text, values, self._family)
             await lane.connection.run(query, deadline)
@@ -129,6 +130,12 @@ class SharedStatements(Lending):
             return None
         except exceptions.ReadOnlySqlTransaction:
             standing.refuse()
+            # It was our doing that it is.
+            lane.connection.session.outage = False
+            return None
+        except exceptions.ConnectionLostError as error:
+            if not is_worth_another(error, sent, repeatable=True):
+                raise
             return None
         finally:
             if query is not None and lane.blocked_by is query:
@@ -138,11 +145,11 @@ class SharedStatements(Lending):
 
     async def _run_alone(
         self, standing: Standing, text: str, values: Sequence[object], deadline: float | None, asks: bool
-    ) -> Query:
+    ) -> Query | None:
         link = await self.take_link(deadline)
+        began = monotonic()
         try:
             query = Query(text, values, self._family)
-            began = monotonic()
             await link.run(query, deadline)
             now = monotonic()
             if not query.described and query.result is not None:
@@ -150,6 +157,10 @@ class SharedStatements(Lending):
             if asks or standing.is_to_ask(now):
                 _ask_catalogs(link, standing, text, now)
             return query
+        except exceptions.ConnectionLostError as error:
+            if not is_worth_another(error, began, standing.may_repeat(began)):
+                raise
+            return None
         finally:
             self.give_back(link)
 

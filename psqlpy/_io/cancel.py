@@ -119,6 +119,8 @@ class Cancellation:
             self._is_asked_about = False
         assert self._asked_at is not None
         if now - self._asked_at >= (DRAIN_BUDGET if self.others_wait() else self._budget):
+            # Most likely nobody is there any more.
+            session.outage = True
             session.lost("a cancelled statement did not end")
             self.over = True
         elif head is not None and head.abandoned and not session.cancel_outstanding:

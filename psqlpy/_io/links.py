@@ -47,10 +47,12 @@ def is_asyncio(driver: AsyncioDriver | AnyioDriver | None) -> TypeIs[AsyncioDriv
 class _Link:
     """What both have."""
 
-    __slots__ = ("__weakref__", "serves_shared", "session")
+    __slots__ = ("__weakref__", "era", "serves_shared", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        # Its pool's outages before it was opened.
+        self.era = 0
         # Set up for statements of several callers, read-only: its next sole user needs it reset.
         self.serves_shared = False
         watch(session)
@@ -58,6 +60,11 @@ class _Link:
     @property
     def is_closed(self) -> bool:
         return self.session.state is State.CLOSED
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the pool may lend it again: it is open, and its server takes writes as far as is known."""
+        return self.session.state is not State.CLOSED and not self.session.outage
 
     @property
     def is_quiet(self) -> bool:

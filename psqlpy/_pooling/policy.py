@@ -270,11 +270,11 @@ class Policy(Generic[C]):
             (), (connection,), LOST
         )  # the free place is nobody's: while one is idle, nobody waits
 
-    def retire_idle(self) -> Outcome[C]:
+    def retire_idle(self, reason: str = EXPIRED) -> Outcome[C]:
         """Close all idle connections."""
         idle = tuple(self._idle)
         self._idle.clear()
-        return self._outcome((), idle, EXPIRED)
+        return self._outcome((), idle, reason)
 
     def expire(self) -> Outcome[C]:
         """Close all connections that there are now: idle ones at once, the others when they come back."""

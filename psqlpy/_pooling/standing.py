@@ -85,6 +85,10 @@ class Standing:
         self._ask_at = now + _ASKED_AFTER
         return True
 
+    def may_repeat(self, now: float) -> bool:
+        """Whether it may be run twice: it is known to change nothing, and to call nothing that might."""
+        return self.is_shareable and now < self._holds_until
+
     def learn(self, asked_at: float, harmless: bool) -> None:
         """Note what the catalogs said, asked then."""
         if harmless:

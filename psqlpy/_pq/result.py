@@ -78,6 +78,11 @@ class PGresult:
         return text(lib.PQcmdStatus(self.pointer)) or ""
 
     @property
+    def sqlstate(self) -> str | None:
+        """Of an error; None if it is libpq's own."""
+        return text(lib.PQresultErrorField(self.pointer, int(Diagnostic.SQLSTATE)))
+
+    @property
     def affected_count(self) -> int | None:
         """Rows that the command read or changed, None for commands that have no such number."""
         digits = text(lib.PQcmdTuples(self.pointer))

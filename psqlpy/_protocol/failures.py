@@ -16,6 +16,11 @@ Fields = dict[str, str | None]
 # The statement's name is unknown to the server, or taken: a pooler has changed the backend, or DEALLOCATE ran.
 _NAME_TROUBLE = ("26000", "42P05")
 
+# The last words to those whose server ends because another one of its processes has crashed: a WARNING.
+_CRASH = "57P02"
+# Said to a session that does nothing: what it hasn't answered, it hasn't begun. The second one's transaction is gone.
+_IDLE_SESSION, _IDLE_TRANSACTION = "57P05", "25P03"
+
 # How the server (14 and newer) says that Bind could not read a parameter.
 _BIND_CONTEXT = r"(?m)^(?:unnamed portal|portal \".*\") parameter \$(\d+)"
 
@@ -77,7 +82,7 @@ def failed(
 
 def hung_up(reason: str, said: Iterable[Fields]) -> exceptions.ConnectionLostError:
     """Why a connection is of no use any more: the last fatal thing the server said, otherwise `reason`."""
-    fatal = [fields for fields in said if _is_fatal(fields)]
+    fatal = [fields for fields in said if _is_fatal(fields) or fields.get("sqlstate") == _CRASH]
     if not fatal:
         return exceptions.ConnectionLostError(_first_line(reason) or "the server closed the connection")
     error = exceptions.ConnectionLostError(fatal[-1].get("message_primary") or reason)
@@ -107,8 +112,9 @@ def closed(
     else:
         error = exceptions.combine(exceptions.ConnectionLostError, family)(f"connection is lost: {reason}")
         error.sqlstate = reason.sqlstate
-    error.safe_to_retry = not written
-    error.may_have_committed = written
+    sqlstate = error.sqlstate
+    error.safe_to_retry = not written or sqlstate == _IDLE_SESSION
+    error.may_have_committed = written and sqlstate not in (_IDLE_SESSION, _IDLE_TRANSACTION)
     return error
 
 

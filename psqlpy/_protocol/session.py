@@ -22,6 +22,7 @@ from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.draining import Draining
 from psqlpy._protocol.failures import closed, hung_up
+from psqlpy._protocol.outage import FATAL_ERROR, is_outage, refuses_writes
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import Column, Event, State, advance
 from psqlpy._protocol.statements import StatementCache
@@ -53,6 +54,7 @@ class Session(Draining):
         "in_doubt",
         "leaves_state",
         "on_notification",
+        "outage",
         "pgconn",
         "registry",
         "statements",
@@ -72,15 +74,13 @@ class Session(Draining):
         self.gate_open = True  # whether the next request may be written at once
         self.wants_write = False
         self.has_more = False  # a pump stopped before it was done, to let others have their turn: pump again
-        # The simple query or COPY that has the connection for itself.
-        self.dialogue: Dialogue | None = None
+        self.dialogue: Dialogue | None = None  # simple query or COPY, which has the connection for itself
         # A cancel request is on its way: until it has returned it may hit whatever runs.
         self.cancel_outstanding = False
-        # Who had the cancel request sent, until the session is quiet again.
-        self.cancelled_by: object = None
+        self.cancelled_by: object = None  # who had it sent, until the session is quiet again
         self.close_reason: exceptions.ConnectionLostError | None = None
-        # Something was executed that may have left traces for the next user of a pooled connection.
-        self.leaves_state = False
+        self.outage = False  # what befell it has likely befallen the pool's other connections
+        self.leaves_state = False  # something was executed that may have left traces for the next user
         # A text was executed that may have ended the transaction: COMMIT, ROLLBACK, or several statements.
         self.in_doubt = False
         self.on_notification: Callable[[Notification | None], None] | None = None  # told None at the end
@@ -250,6 +250,7 @@ class Session(Draining):
                     if not self.flights:
                         break  # a request before this one has closed the session
                     if result is not None:
+                        self.outage |= status == FATAL_ERROR and refuses_writes(self.pgconn, result)
                         self.flights[0].receive(self, status, result)
                     elif status < 0:
                         self.flights[0].receive_count(-status)
@@ -372,14 +373,13 @@ class Session(Draining):
         # The server says why before it hangs up: in a notice, or in the answer to what runs.
         failures = [request.failure for request in self.flights if request.failure is not None]
         self.close_reason = hung_up(reason, [*self.pgconn.take_notices(), *failures])
+        self.outage |= is_outage(self.pgconn, self.close_reason)
         self._close()
 
     def _interrupted(self, error: BaseException) -> None:
         """Something came between (KeyboardInterrupt, a mistake of ours): nobody knows how far the call had come."""
-        if isinstance(error, Exception):
-            self.lost(f"internal error: {error!r}")
-        else:
-            self.lost("interrupted in the middle of a message")
+        ours = isinstance(error, Exception)
+        self.lost(f"internal error: {error!r}" if ours else "interrupted in the middle of a message")
 
     def close(self) -> None:
         """Close the connection; what is in it fails."""

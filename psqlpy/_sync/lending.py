@@ -51,6 +51,7 @@ class Lending:
         "_config",
         "_cut",
         "_dropped",
+        "_era",
         "_hooks",
         "_lock",
         "_policy",
@@ -77,6 +78,8 @@ class Lending:
         self._dropped: deque[SyncLink] = deque()
         # Whoever is still connecting comes too late.
         self._cut = False
+        # How many outages there were.
+        self._era = 0
         # When to look for lost handles again, and who did nothing at the last look.
         self._search_at = 0.0
         self._suspects: set[Ticket[SyncLink]] = set()
@@ -229,6 +232,7 @@ class Lending:
             raise _too_late(str(error)) from error
         database = (pgconn.host, pgconn.hostaddr, pgconn.port, pgconn.db)
         link = self._hooks.make_link(Session(pgconn, self._registry.for_database(database)))
+        link.era = self._era
         link.move_here()
         self._prepare(link)
         return link
@@ -268,7 +272,7 @@ class Lending:
             clean = False
             try:
                 self._reset(link)
-                clean = not link.is_closed
+                clean = link.is_sound
             finally:
                 # Interrupted in the middle of the reset it is closed.
                 with self._lock:
@@ -294,7 +298,7 @@ class Lending:
         clean = False
         try:
             self._reset(link)
-            clean = not link.is_closed
+            clean = link.is_sound
         finally:
             with self._lock:
                 outcome = self._policy.cleaned(link, clean)
@@ -357,6 +361,12 @@ class Lending:
                 self._act(passed_on)
         for link in outcome.close:
             link.close()
+            if link.session.outage:
+                self._follow_outage(link)
+
+    def _follow_outage(self, link: SyncLink) -> None:
+        """A connection has left the pool for a reason that others have too."""
+        raise NotImplementedError
 
     def _seat_first(self, ticket: Ticket[SyncLink]) -> bool:
         """The ticket of those who wait for a seat was granted; False if none of them is there any more."""

@@ -24,7 +24,8 @@ from psqlpy._protocol.query import Query
 from psqlpy._protocol.reach import AskReach, names_in
 from psqlpy._protocol.request import Displaced
 from psqlpy._protocol.reset import Reset
-from psqlpy._sync.lending import Lending, closed, rank
+from psqlpy._sync.lending import closed, rank
+from psqlpy._sync.outages import Outages, is_worth_another
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ class Watch:
         return True
 
 
-class SharedStatements(Lending):
+class SharedStatements(Outages):
     """The part of a pool that shares connections among statements."""
 
     __slots__ = ("_shared", "_standings", "_usual")
@@ -115,7 +116,7 @@ class SharedStatements(Lending):
             return self._run_alone(standing, text, values, deadline, asks)
         lane = self._take_seat(deadline)
         query = None
-        began = monotonic()
+        began = sent = monotonic()
         try:
             query = Query(text, values, self._family)
             lane.connection.run(query, deadline)
@@ -128,6 +129,12 @@ class SharedStatements(Lending):
             return None
         except exceptions.ReadOnlySqlTransaction:
             standing.refuse()
+            # It was our doing that it is.
+            lane.connection.session.outage = False
+            return None
+        except exceptions.ConnectionLostError as error:
+            if not is_worth_another(error, sent, repeatable=True):
+                raise
             return None
         finally:
             if query is not None and lane.blocked_by is query:
@@ -137,11 +144,11 @@ class SharedStatements(Lending):
 
     def _run_alone(
         self, standing: Standing, text: str, values: Sequence[object], deadline: float | None, asks: bool
-    ) -> Query:
+    ) -> Query | None:
         link = self.take_link(deadline)
+        began = monotonic()
         try:
             query = Query(text, values, self._family)
-            began = monotonic()
             link.run(query, deadline)
             now = monotonic()
             if not query.described and query.result is not None:
@@ -149,6 +156,10 @@ class SharedStatements(Lending):
             if asks or standing.is_to_ask(now):
                 _ask_catalogs(link, standing, text, now)
             return query
+        except exceptions.ConnectionLostError as error:
+            if not is_worth_another(error, began, standing.may_repeat(began)):
+                raise
+            return None
         finally:
             self.give_back(link)
 
