@@ -51,7 +51,7 @@ class Error(Exception):
 
     The attributes are those of an error message of the server (manual, section "Error and Notice Message
     Fields") and None on an error that psqlpy raises itself. `position` counts characters of the query from 1.
-    `safe_to_retry` is True if nothing was sent to the server, `may_have_committed` if the work of the failed
+    `safe_to_retry` is True if the server has executed nothing, `may_have_committed` if the work of the failed
     call may be stored nevertheless; both are False where that isn't known.
     """
 

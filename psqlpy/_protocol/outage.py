@@ -21,7 +21,7 @@ _READ_ONLY = "25006"
 def is_outage(pgconn: PGconn, reason: exceptions.ConnectionLostError) -> bool:
     """Whether a connection that was lost for this reason was ended by something that ends others too.
 
-    Without a word of the server's it has to be libpq that found it broken: what psqlpy gives up has no meaning for others.
+    Without a word of the server's it has to be libpq that found it broken: what psqlpy gives up says nothing of others.
     """
     sqlstate = reason.sqlstate
     if sqlstate is None:

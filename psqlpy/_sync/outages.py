@@ -10,7 +10,7 @@ from psqlpy._pooling.counts import LOST
 from psqlpy._sync.lending import Lending
 
 # What the server said before it could have read a statement arrives this much later, at most. Seconds.
-_ON_ITS_WAY = 0.25
+ON_ITS_WAY = 0.25
 
 
 class Outages(Lending):
@@ -28,10 +28,8 @@ class Outages(Lending):
                 # Others of its time have told before. What was opened since is of the time after.
                 return
             self._era += 1
-            if link.session.close_reason is None:
-                outcome = self._policy.expire()
-            else:
-                outcome = self._policy.retire_idle(LOST)
+            in_use_too = link.session.close_reason is None
+            outcome = self._policy.expire() if in_use_too else self._policy.retire_idle(LOST)
             self._sharing.close_lanes()
         self._act(outcome)
 
@@ -42,4 +40,4 @@ def is_worth_another(error: exceptions.ConnectionLostError, began: float, repeat
     Of `safe_to_retry` nothing was executed. Other ones must be `repeatable`, and young: what ran for longer may be why
     the server ended it, or an administrator.
     """
-    return error.safe_to_retry or (repeatable and monotonic() - began < _ON_ITS_WAY)
+    return error.safe_to_retry or (repeatable and monotonic() - began < ON_ITS_WAY)

@@ -10,8 +10,9 @@ from time import monotonic
 import pytest
 
 from psqlpy import QueryEvent, exceptions
+from psqlpy._sync.outages import ON_ITS_WAY
 from psqlpy.sync import Connection, ConnectionPool
-from tests.concurrency import SyncGroup, sync_fail_after, sync_wait_until
+from tests.concurrency import SyncGroup, sync_fail_after, sync_sleep, sync_wait_until
 
 PID = "SELECT pg_backend_pid()"
 BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass"
@@ -265,6 +266,8 @@ def test_a_lost_connection_fails_those_on_it_and_is_replaced(
             first = group.start(pool.fetch_val, blocked)
             wait_until_blocked(holder, table)
             (shared,) = lane_pids(pool)
+            # Otherwise it would be run again elsewhere, as if the server's last words had been on their way.
+            sync_sleep(ON_ITS_WAY)
             holder.execute("SELECT pg_terminate_backend($1)", [shared])
             sync_wait_until(lambda: first.done)
         assert isinstance(first.error, exceptions.OperationalError)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -18,7 +19,8 @@ from tests.parameters.relays import free_port
 
 _SETTINGS: dict[str, str | int | float] = {
     "fsync": "off",
-    "max_connections": 120,
+    "synchronous_commit": "on",
+    "max_connections": 66,
     "reserved_connections": 0,
     "superuser_reserved_connections": 3,
     "max_wal_senders": 4,
@@ -33,17 +35,20 @@ class Server:
 
     def __init__(self, source: embedded.Server | Server, *, standby: bool = False) -> None:
         """With a copy of another one's data; a standby streams from it."""
-        self._source = source.made_from if isinstance(source, Server) else source
+        self._source: embedded.Server = source.made_from if isinstance(source, Server) else source
         self._home = Path(tempfile.mkdtemp(prefix="psqlpy-faults-", dir="/tmp"))
         self._home.chmod(0o755)
         self._running: embedded.Server | None = None
         self.port = free_port()
         data = self._home / "served" / "data"
-        copy = [os.path.join(source.bin_directory, "pg_basebackup"), "-d", source.dsn, "-D", str(data)]
+        copy = [os.path.join(self._source.bin_directory, "pg_basebackup"), "-d", source.dsn, "-D", str(data)]
         copy += ["-c", "fast", "--no-sync", *(["-R"] if standby else [])]
         done = subprocess.run(copy, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr
-        self.bin_directory = source.bin_directory
+        # Which psqlpy.embedded keeps beside data that it keeps.
+        password = data / "psqlpy.password"
+        password.write_text(str(urlsplit(self._source.dsn).password))
+        password.chmod(0o600)
         # A server doesn't run as root, and takes the account that its data belongs to.
         owner = os.stat(self._source.data_directory)
         for path in [data.parent, data, *data.rglob("*")]:
