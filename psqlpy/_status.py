@@ -29,8 +29,9 @@ class ConnectionPoolStats(NamedTuple):
 
     acquired: connections given to a call or a block.
     opened: connections made.
-    closed: connections closed, a dict by reason: "lost" (broken, idle when another one was, or refused by the
-        `reset` hook), "expired" (by `expire_connections`, or since the server has become read-only), "surplus" (by `resize`), "pool closed".
+    closed: connections closed, a dict by reason: "lost" (broken, idle when another one broke, or refused by the
+        `reset` hook), "expired" (by `expire_connections`, or their server has become read-only), "surplus" (by
+        `resize`), "pool closed".
     waited: calls that found all connections in use.
     timed_out: of these, those whose time was over before one became free.
     errors: connections that could not be made, the `setup` hook included.
