@@ -15,6 +15,8 @@ from tests.loops import loop_of
 
 # Those start servers of the system's PostgreSQL, which the other processes then needn't.
 TOGETHER = {
+    "tests/faults/test_no_room.py": "faults",
+    "tests/faults/test_servers.py": "faults",
     "tests/parameters/test_session_attrs.py": "clusters",
     "tests/parameters/test_tls.py": "clusters",
     "tests/parameters/test_tls_interrupts.py": "clusters",

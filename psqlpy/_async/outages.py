@@ -7,6 +7,7 @@ from psqlpy._async.lending import Lending
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.primitives import monotonic
 from psqlpy._pooling.counts import LOST
+from psqlpy._protocol.outage import ends_all
 
 # What the server said before it could have read a statement arrives this much later, at most. Seconds.
 ON_ITS_WAY = 0.25
@@ -22,12 +23,21 @@ class Outages(Lending):
 
         Where it was closed because its server refuses writes, those in use follow when they come back.
         """
+        # Otherwise others of its time have told before: what was opened since is of the time after.
+        if link.era == self._era:
+            self._retire(in_use_too=link.session.close_reason is None)
+
+    async def _open(self, deadline: float | None) -> AsyncLink:
+        try:
+            return await super()._open(deadline)
+        except exceptions.Error as error:
+            if ends_all(error.sqlstate):
+                self._retire(in_use_too=False)
+            raise
+
+    def _retire(self, *, in_use_too: bool) -> None:
         with self._lock:
-            if link.era != self._era:
-                # Others of its time have told before. What was opened since is of the time after.
-                return
             self._era += 1
-            in_use_too = link.session.close_reason is None
             outcome = self._policy.expire() if in_use_too else self._policy.retire_idle(LOST)
             self._sharing.close_lanes()
         self._act(outcome)

@@ -26,7 +26,12 @@ def is_outage(pgconn: PGconn, reason: exceptions.ConnectionLostError) -> bool:
     sqlstate = reason.sqlstate
     if sqlstate is None:
         return pgconn.status is ConnStatus.BAD
-    return sqlstate in _ENDS_ALL or sqlstate.startswith("08")
+    return ends_all(sqlstate)
+
+
+def ends_all(sqlstate: str | None) -> bool:
+    """Whether a server that says so has no use for its other connections either."""
+    return sqlstate is not None and (sqlstate in _ENDS_ALL or sqlstate.startswith("08"))
 
 
 def refuses_writes(pgconn: PGconn, failed: PGresult) -> bool:

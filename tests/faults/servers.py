@@ -90,6 +90,18 @@ class Server:
                 pass
         self.stop()
 
+    def shut_down_when_idle(self) -> None:
+        """From the return on new connections are refused; those that there are work on."""
+        assert self._running is not None
+        os.kill(self._running.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                self.observe().close()
+            except psycopg.OperationalError:
+                return
+            assert time.monotonic() < deadline
+
     def kill_postmaster(self) -> None:
         """The others notice, and end."""
         assert self._running is not None

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from psqlpy import Connection, ConnectionPool, exceptions, sync
-from tests.concurrency import async_wait_until
+from tests.concurrency import async_wait_until, password_of
 from tests.faults.servers import Server
 
 pytestmark = pytest.mark.loops(1)
@@ -180,6 +180,32 @@ def test_threads_one_terminated_connection_retires_the_idle_ones(server: Server)
         assert in_use.fetch_val("SELECT 1") == 1
         in_use.close()
         assert pool.status() == (10, 1, 1, 0)
+
+
+async def test_a_server_that_takes_no_connections_any_more(server: Server) -> None:
+    """57P03 while connecting: what has become idle by then is closed too."""
+    returning: list[Connection] = []
+
+    def password() -> str:
+        """Called in the middle of opening a connection."""
+        for connection in returning:
+            connection.close()
+        return password_of(server.dsn)
+
+    parameters = {"host": "127.0.0.1", "port": server.port, "username": "postgres", "db_name": "postgres"}
+    async with ConnectionPool(password=password, max_db_pool_size=5, **parameters) as pool:  # type: ignore[arg-type]
+        held = [await pool.connection() for _ in range(3)]
+        server.shut_down_when_idle()
+        returning += held[1:]
+        with pytest.raises(exceptions.CannotConnectNow) as caught:
+            await pool.connection()
+        assert caught.value.safe_to_retry and caught.value.sqlstate == "57P03"
+        assert all(connection.is_closed() for connection in returning)
+        assert pool.status() == (5, 1, 0, 0)
+        assert await held[0].fetch_val("SELECT 1") == 1
+        held[0].close()
+    server.stop()
+    server.start()
 
 
 async def test_late_news_of_the_same_outage(server: Server) -> None:
