@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -359,30 +358,6 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
 
     def _end_copy(self, connection: Connection) -> None:
         connection.close()
-
-    async def _with_connection(
-        self, method: str, deadline: float | None, *arguments: object, **options: object
-    ) -> Any:
-        again = True
-        while True:
-            link = await self.take_link(deadline)
-            connection = None
-            try:
-                connection = Connection(self, link)
-                # Not None, which would be the pool's default again.
-                left = inf if deadline is None else max(0.0, deadline - monotonic())
-                return await getattr(connection, method)(*arguments, timeout=left, **options)
-            except exceptions.ConnectionLostError as error:
-                # Nothing was executed where it had ended before, and the news of it was still on its way.
-                if not error.safe_to_retry or not again:
-                    raise
-                again = False
-            finally:
-                if connection is not None:
-                    connection.close()
-                else:
-                    # A KeyboardInterrupt struck before there was a handle to give it back.
-                    self.give_back(link)
 
 
 # How often `aclose` looks whether all have come back. Seconds.

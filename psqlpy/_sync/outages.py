@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Any
+
 from psqlpy import exceptions
 from psqlpy._io.links import SyncLink
 from psqlpy._io.primitives import monotonic
 from psqlpy._pooling.counts import LOST
 from psqlpy._protocol.outage import ends_all
+from psqlpy._sync.connection import Connection
 from psqlpy._sync.lending import Lending
 
 # What the server said before it could have read a statement arrives this much later, at most. Seconds.
@@ -24,24 +28,49 @@ class Outages(Lending):
 
         Where it was closed because its server refuses writes, those in use follow when they come back.
         """
-        # Otherwise others of its time have told before: what was opened since is of the time after.
-        if link.era == self._era:
-            self._retire(in_use_too=link.session.close_reason is None)
+        self._retire(link.era, in_use_too=link.session.close_reason is None)
 
     def _open(self, deadline: float | None) -> SyncLink:
         try:
             return super()._open(deadline)
         except exceptions.Error as error:
             if ends_all(error.sqlstate):
-                self._retire(in_use_too=False)
+                self._retire(self._era, in_use_too=False)
             raise
 
-    def _retire(self, *, in_use_too: bool) -> None:
+    def _retire(self, era: int, *, in_use_too: bool) -> None:
         with self._lock:
+            if era != self._era:
+                # Others of its time have told before. What was opened since is of the time after.
+                return
             self._era += 1
             outcome = self._policy.expire() if in_use_too else self._policy.retire_idle(LOST)
             self._sharing.close_lanes()
         self._act(outcome)
+
+    def _with_connection(
+        self, method: str, deadline: float | None, *arguments: object, **options: object
+    ) -> Any:
+        again = True
+        while True:
+            link = self.take_link(deadline)
+            connection = None
+            try:
+                connection = Connection(self, link)
+                # Not None, which would be the pool's default again.
+                left = inf if deadline is None else max(0.0, deadline - monotonic())
+                return getattr(connection, method)(*arguments, timeout=left, **options)
+            except exceptions.ConnectionLostError as error:
+                # Nothing was executed where it had ended before, and the news of it was still on its way.
+                if not error.safe_to_retry or not again:
+                    raise
+                again = False
+            finally:
+                if connection is not None:
+                    connection.close()
+                else:
+                    # A KeyboardInterrupt struck before there was a handle to give it back.
+                    self.give_back(link)
 
 
 def is_worth_another(error: exceptions.ConnectionLostError, began: float, repeatable: bool) -> bool:

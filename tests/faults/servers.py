@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -107,7 +108,7 @@ class Server:
         assert self._running is not None
         os.kill(self._running.pid, signal.SIGKILL)
 
-    def observe(self) -> psycopg.Connection[tuple[object, ...]]:
+    def observe(self) -> psycopg.Connection[Any]:
         """Another driver's session."""
         return psycopg.connect(self.dsn, autocommit=True)
 

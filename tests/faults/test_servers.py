@@ -12,6 +12,7 @@ import pytest
 from psqlpy import Connection, ConnectionPool, exceptions, sync
 from tests.concurrency import async_wait_until, password_of
 from tests.faults.servers import Server
+from tests.shells.observing import Observer
 
 pytestmark = pytest.mark.loops(1)
 
@@ -143,10 +144,12 @@ async def test_dead_idle_connections_one_to_fifty(server: Server) -> None:
     for count in range(1, 51):
         async with ConnectionPool(server.dsn, max_db_pool_size=count) as pool:
             pids = await fill(pool, count)
-            with server.observe() as observer:
-                observer.execute(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) AS pid", [pids]
+            with server.observe() as connection:
+                observer = Observer(connection)
+                observer.value(
+                    "SELECT count(pg_terminate_backend(pid)) FROM unnest(%s::int[]) AS pid", [pids]
                 )
+                observer.await_gone(pids)
             begun = time.monotonic()
             assert await pool.fetch_val("SELECT 1") == 1
             assert time.monotonic() - begun < SOON
