@@ -49,8 +49,13 @@ class Outages(Lending):
         self._act(outcome)
 
     def _with_connection(
-        self, method: str, deadline: float | None, *arguments: object, **options: object
+        self: Any,  # the pool
+        method: str,
+        deadline: float | None,
+        *arguments: object,
+        **options: object,
     ) -> Any:
+        """Call a method of a connection of the pool's; once more if that turns out to have ended before."""
         again = True
         while True:
             link = self.take_link(deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,7 +13,7 @@ from psqlpy import ConnectionPool, exceptions
 from tests.hostile.proxy import Proxy
 from tests.shells.observing import Observer
 
-TABLE = "faults_last_words"
+TABLE = f"faults_last_words_{os.getpid()}"
 READ = f"SELECT count(*) FROM {TABLE}"
 WRITE = f"INSERT INTO {TABLE} VALUES (1)"
 COUNT = READ
