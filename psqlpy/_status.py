@@ -30,7 +30,8 @@ class ConnectionPoolStats(NamedTuple):
     acquired: connections given to a call or a block.
     opened: connections made.
     closed: connections closed, a dict by reason: "lost" (broken, or refused by the `reset` hook), "expired" (by
-        `expire_connections`), "surplus" (by `resize`), "pool closed".
+        `expire_connections`), "surplus" (by `resize`), "pool closed", "max_lifetime" and "max_idle" (at the pool's
+        limit of that name).
     waited: calls that found all connections in use.
     timed_out: of these, those whose time was over before one became free.
     errors: connections that could not be made, the `setup` hook included.

@@ -157,6 +157,8 @@ class SharedStatements(Lending):
         """A connection that others may use too, of which this is one use: `_leave_lane` ends it."""
         if self._dropped or self._cleaning:
             self._collect()
+        if self._limited:
+            self._age()
         seat = None
         try:
             with self._lock:
@@ -238,6 +240,8 @@ class SharedStatements(Lending):
         if not sound or link.is_closed or not link.session.is_settled:
             self.give_back(link)
             return
+        if self._limited:
+            self._age()
         with self._lock:
             outcome = self._policy.release(link)
         self._act(outcome)

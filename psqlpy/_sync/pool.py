@@ -19,8 +19,10 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._io.blocks import SyncCall, SyncPoolBlock, sync_call
+from psqlpy._io.links import SyncLink
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import monotonic, sync_sleep
+from psqlpy._pooling.ages import Ages
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._secret import hide
 from psqlpy._status import ConnectionPoolStatus
@@ -49,6 +51,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
     while all are in use. Both are in seconds; None waits. `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
+    Connections older than `max_lifetime` seconds, or unused for `max_idle`, are closed at the next acquire or release.
     """
 
     __slots__ = ("__weakref__", "descriptions", "timeout")
@@ -91,6 +94,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
         shared: bool = True,
+        max_lifetime: float | None = None,
+        max_idle: float | None = None,
     ) -> None:
         dsn, password = hide(dsn), hide(password)
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
@@ -125,7 +130,10 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         self.timeout: float | None = check_timeout("timeout", timeout)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
-        super().__init__(config, registry_of(types), acquire, hooks)
+        ages: Ages[SyncLink] = Ages(
+            check_timeout("max_lifetime", max_lifetime), check_timeout("max_idle", max_idle)
+        )
+        super().__init__(config, registry_of(types), acquire, hooks, ages)
         self._start_sharing(check_flag("shared", shared))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
