@@ -148,7 +148,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         return async_call(self._connection())
 
     async def _connection(self) -> Connection:
-        return Connection(self, await self.take_link(deadline_after(self.timeout)))
+        connection = Connection(self, await self.take_link(deadline_after(self.timeout)))
+        connection.note_callers()
+        return connection
 
     def acquire(self) -> Connection:
         """Get a connection for one block; waits when the block is entered, as `connection` does."""
@@ -363,7 +365,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
 
     async def _begin_copy(self, timeout: float | None) -> tuple[Connection, float | None]:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        return Connection(self, await self.take_link(deadline)), deadline
+        connection = Connection(self, await self.take_link(deadline))
+        connection.note_callers()
+        return connection, deadline
 
     def _end_copy(self, connection: Connection) -> None:
         connection.close()

@@ -149,7 +149,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         return sync_call(self._connection())
 
     def _connection(self) -> Connection:
-        return Connection(self, self.take_link(deadline_after(self.timeout)))
+        connection = Connection(self, self.take_link(deadline_after(self.timeout)))
+        connection.note_callers()
+        return connection
 
     def acquire(self) -> Connection:
         """Get a connection for one block; waits when the block is entered, as `connection` does."""
@@ -364,7 +366,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
 
     def _begin_copy(self, timeout: float | None) -> tuple[Connection, float | None]:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        return Connection(self, self.take_link(deadline)), deadline
+        connection = Connection(self, self.take_link(deadline))
+        connection.note_callers()
+        return connection, deadline
 
     def _end_copy(self, connection: Connection) -> None:
         connection.close()
