@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from psqlpy import ConnectionPool, connect_pool, exceptions
+from psqlpy import Connection, ConnectionPool, QueryEvent, connect_pool, exceptions
 from psqlpy._pooling.policy import Policy
 from tests._async.usable import ensure_usable
 from tests.concurrency import AsyncGroup, async_sleep, async_wait_until
@@ -187,6 +187,37 @@ async def test_shared_connections_get_old_too(dsn: str, observer: ConnectionPool
         assert len(set(pids)) == 2
         assert closed(pool) == {"max_lifetime": 1}
         await ensure_gone(observer, [old])
+
+
+async def test_old_when_the_last_shared_statement_ends(dsn: str, clock: Clock) -> None:
+    """Nobody else looks at the clock meanwhile."""
+
+    def on_query(event: QueryEvent) -> None:
+        if riding:
+            clock.ahead = 101
+
+    riding = False
+    async with ConnectionPool(dsn, max_lifetime=100, on_query=on_query) as pool:
+        standing = pool._standing("SELECT 7", True)
+        assert standing is not None
+        while not standing.may_ride(monotonic()):
+            await pool.execute("SELECT 7")
+        riding = True
+        assert await pool.fetch_val("SELECT 7") == 7
+        assert pool.status() == (10, 0, 0, 0)
+        assert closed(pool) == {"max_lifetime": 1}
+
+
+async def test_a_life_begins_when_the_connection_can_be_used(dsn: str, clock: Clock) -> None:
+    async def setup(connection: Connection) -> None:
+        clock.ahead = 50
+
+    async with ConnectionPool(dsn, max_lifetime=100, setup=setup) as pool:
+        pid = await pool.fetch_val(PID)
+        clock.ahead = 130
+        assert await pool.fetch_val(PID) == pid
+        clock.ahead = 151
+        assert await pool.fetch_val(PID) != pid
 
 
 async def test_lives_that_began_together_end_one_after_the_other(dsn: str, clock: Clock) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from psqlpy import exceptions
+from psqlpy import QueryEvent, exceptions
 from psqlpy._pooling.policy import Policy
-from psqlpy.sync import ConnectionPool, connect_pool
+from psqlpy.sync import Connection, ConnectionPool, connect_pool
 from tests._sync.usable import ensure_usable
 from tests.concurrency import SyncGroup, sync_sleep, sync_wait_until
 
@@ -187,6 +187,37 @@ def test_shared_connections_get_old_too(dsn: str, observer: ConnectionPool, cloc
         assert len(set(pids)) == 2
         assert closed(pool) == {"max_lifetime": 1}
         ensure_gone(observer, [old])
+
+
+def test_old_when_the_last_shared_statement_ends(dsn: str, clock: Clock) -> None:
+    """Nobody else looks at the clock meanwhile."""
+
+    def on_query(event: QueryEvent) -> None:
+        if riding:
+            clock.ahead = 101
+
+    riding = False
+    with ConnectionPool(dsn, max_lifetime=100, on_query=on_query) as pool:
+        standing = pool._standing("SELECT 7", True)
+        assert standing is not None
+        while not standing.may_ride(monotonic()):
+            pool.execute("SELECT 7")
+        riding = True
+        assert pool.fetch_val("SELECT 7") == 7
+        assert pool.status() == (10, 0, 0, 0)
+        assert closed(pool) == {"max_lifetime": 1}
+
+
+def test_a_life_begins_when_the_connection_can_be_used(dsn: str, clock: Clock) -> None:
+    def setup(connection: Connection) -> None:
+        clock.ahead = 50
+
+    with ConnectionPool(dsn, max_lifetime=100, setup=setup) as pool:
+        pid = pool.fetch_val(PID)
+        clock.ahead = 130
+        assert pool.fetch_val(PID) == pid
+        clock.ahead = 151
+        assert pool.fetch_val(PID) != pid
 
 
 def test_lives_that_began_together_end_one_after_the_other(dsn: str, clock: Clock) -> None:

@@ -154,6 +154,39 @@ def test_two_loops_in_two_threads_at_once(dsn: str, names: tuple[str, str]) -> N
         assert backends[0] & backends[1]
 
 
+def test_loops_in_threads_each_with_a_pool_of_its_own(dsn: str) -> None:
+    """Two of each kind at once; every one ends with what it has written itself, and all its connections back."""
+    names = list(RUNNERS) * 2
+    ready = threading.Barrier(len(names))
+
+    async def main(number: int) -> None:
+        async with ConnectionPool(dsn, max_db_pool_size=3) as pool:
+            await pool.startup()
+            ready.wait(20)
+            sums: list[int] = []
+
+            async def user(name: int) -> None:
+                async with pool.transaction() as transaction:
+                    await transaction.execute("CREATE TEMP TABLE own (n int4) ON COMMIT DROP")
+                    await transaction.execute_many("INSERT INTO own VALUES ($1)", [[name]] * 20)
+                    sums.append(await transaction.fetch_val("SELECT sum(n)::int4 FROM own"))
+                assert await pool.fetch_val("SELECT $1::int4", [name]) == name
+
+            async with anyio.create_task_group() as group:
+                for task in range(10):
+                    group.start_soon(user, 100 * number + task)
+            assert sorted(sums) == [20 * (100 * number + task) for task in range(10)]
+            status = pool.status()
+            assert status.available == status.size <= 3
+
+    threads = [
+        run_in_thread(lambda number=number, name=name: RUNNERS[name](lambda: main(number)))  # type: ignore[misc]
+        for number, name in enumerate(names)
+    ]
+    for thread, errors in threads:
+        join(thread, errors, 40)
+
+
 @pytest.mark.parametrize("names", list(product(RUNNERS, repeat=2)), ids=" serves ".join)
 def test_a_waiter_is_served_from_another_thread(dsn: str, names: tuple[str, str]) -> None:
     with ConnectionPool(dsn, max_db_pool_size=1) as pool:
