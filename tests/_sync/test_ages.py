@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -256,3 +257,35 @@ def test_limits_are_seconds_above_0(dsn: str, wrong: Any) -> None:
             ConnectionPool(dsn, **{limit: wrong})
     with ConnectionPool(dsn, max_lifetime=None, max_idle=float("inf")) as pool:
         assert pool.fetch_val("SELECT 1") == 1
+
+
+@pytest.mark.loops(3)
+def test_connections_that_live_for_moments(dsn: str, observer: ConnectionPool) -> None:
+    """Whatever they are used for meanwhile: nobody gets an error or another's answer, and none is left over."""
+    name = f"psqlpy_ages_{uuid4().hex[:8]}"
+    limits = {"max_lifetime": 0.02, "max_idle": 0.005}
+    with ConnectionPool(dsn, max_db_pool_size=3, application_name=name, **limits) as pool:  # type: ignore[arg-type]
+
+        def use(number: int) -> None:
+            for turn in range(12):
+                value = 100 * number + turn
+                assert pool.fetch_val("SELECT $1::int4", [value], timeout=20) == value
+                with pool.acquire() as connection, connection.transaction() as transaction:
+                    assert transaction.fetch_val("SELECT $1::int4 + 1", [value]) == value + 1
+                if turn % 4 == 0:
+                    with pytest.raises(exceptions.QueryTimeoutError):
+                        pool.execute("SELECT pg_sleep(10)", timeout=0.01)
+
+        with SyncGroup() as group:
+            for number in range(8):
+                group.start(use, number)
+        sync_wait_until(lambda: pool.status().size == pool.status().available)
+        stats = pool.stats()
+        assert stats.closed["max_lifetime"] > 3
+        assert stats.opened - sum(stats.closed.values()) == pool.status().size <= 3
+
+    def are_gone() -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+        return bool(observer.fetch_val(query, [name], shared=False) == 0)
+
+    sync_wait_until(are_gone)

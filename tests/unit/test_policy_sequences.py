@@ -14,74 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from psqlpy._pooling.ages import JITTER, Ages
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
-
-
-class Link:
-    """Stands in for a pooled connection."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __repr__(self) -> str:
-        return f"Link({self.number})"
-
-
-def link_of(ticket: Ticket[Link]) -> Link:
-    assert ticket.connection is not None
-    return ticket.connection
-
-
-class Model:
-    """The same rules without a thought for speed: change something, then `settle`."""
-
-    def __init__(self, max_size: int) -> None:
-        self.max_size = max_size
-        self.closed = False
-        self.idle: list[Link] = []
-        self.leased: dict[Ticket[Link], Link] = {}
-        self.cleaning: list[Link] = []
-        self.opening: list[Ticket[Link]] = []
-        self.waiting: list[Ticket[Link]] = []
-        self.failed: list[Ticket[Link]] = []
-        # The time, the limits, when each life ends, and since when who is idle has been so.
-        self.now = 0.0
-        self.max_lifetime: float | None = None
-        self.max_idle: float | None = None
-        self.ends: dict[Link, float] = {}
-        self.idle_since: dict[Link, float] = {}
-
-    @property
-    def size(self) -> int:
-        return len(self.idle) + len(self.leased) + len(self.opening) + len(self.cleaning)
-
-    def settle(self) -> tuple[list[Ticket[Link]], list[Link]]:
-        wake: list[Ticket[Link]] = []
-        close: list[Link] = []
-        while self.idle and self.size > self.max_size:
-            close.append(self.idle.pop(0))
-        while self.waiting and self.closed:
-            self.failed.append(self.waiting[0])
-            wake.append(self.waiting.pop(0))
-        while self.waiting and (self.idle or self.size < self.max_size):
-            ticket = self.waiting.pop(0)
-            if self.idle:
-                self.leased[ticket] = self.idle.pop()
-            else:
-                self.opening.append(ticket)
-            wake.append(ticket)
-        return wake, close
-
-    def expected_state(self, ticket: Ticket[Link]) -> TicketState:
-        if ticket in self.leased:
-            return TicketState.GRANTED
-        for tickets, state in (
-            (self.opening, TicketState.OPENING),
-            (self.waiting, TicketState.WAITING),
-            (self.failed, TicketState.FAILED),
-        ):
-            if ticket in tickets:
-                return state
-        return TicketState.DONE
+from tests.unit.policy_model import Link, Model, link_of
 
 
 def one_of(pick: Callable[[PolicyMachine], Iterable[Any]]) -> st.SearchStrategy[Any]:
@@ -279,18 +212,8 @@ class PolicyMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         """Backwards, too: two threads may have asked the clock in one order and come here in the other."""
         model = self.model
-        model.now = max(model.now, model.now + seconds)
-        outcome = self.policy.age(model.now if seconds > 0 else model.now + seconds)
-        old = [link for link in model.ends if link in model.idle and model.ends[link] <= model.now]
-        rested = [
-            link
-            for link in model.idle
-            if model.max_idle is not None
-            and link not in old
-            and model.idle_since[link] <= model.now - model.max_idle
-        ]
-        model.idle = [link for link in model.idle if link not in (*old, *rested)]
-        self.check(outcome, close=(*old, *rested))
+        over = model.get_older(max(seconds, 0.0))
+        self.check(self.policy.age(model.now + min(seconds, 0.0)), close=tuple(over))
         for user in model.leased.values():
             assert self.policy.is_expired(user) == (model.ends[user] <= model.now)
 
