@@ -99,6 +99,13 @@ def parse_port(value: str, kind: type[BaseConnectionPoolError]) -> int:
     return int(digits)
 
 
+def check_flag(parameter: str, value: object) -> bool:
+    """Return a bool, and nothing that only counts as one."""
+    if not isinstance(value, bool):
+        raise configuration_error(f"{parameter} must be a bool, not {value!r}")
+    return value
+
+
 def check_ca_file(value: object) -> str:
     """Return the absolute path of a file with certificates, or libpq's word `system`."""
     if isinstance(value, os.PathLike):

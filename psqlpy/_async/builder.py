@@ -12,6 +12,7 @@ from psqlpy._async.pool import ConnectionPool
 from psqlpy._checks import (
     INT_MAX,
     check_ca_file,
+    check_flag,
     check_host,
     check_pool_size,
     check_text,
@@ -194,6 +195,10 @@ class ConnectionPoolBuilder:
         return self._set("acquire_timeout", check_timeout("acquire_timeout", acquire_timeout))
 
     # What a pool does besides
+
+    def prepared(self, prepared: bool) -> ConnectionPoolBuilder:
+        """Set whether statements are prepared; False for poolers in transaction mode."""
+        return self._set("prepared", check_flag("prepared", prepared))
 
     def types(self, types: Types) -> ConnectionPoolBuilder:
         """Set how types are read and written."""

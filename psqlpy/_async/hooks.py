@@ -7,7 +7,7 @@ from typing import Any
 
 from psqlpy import exceptions
 from psqlpy._async.kept import KeptConnection
-from psqlpy._checks import check_text, configuration_error
+from psqlpy._checks import check_flag, check_text, configuration_error
 from psqlpy._io.invoke import async_invoke
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.logged_links import AsyncLoggedLink
@@ -41,9 +41,7 @@ class Hooks:
         self.reset = check_hook(reset, "reset")
         self.on_notice = check_hook(on_notice, "on_notice")
         self.on_query = check_hook(on_query, "on_query")
-        if not isinstance(log_parameters, bool):
-            raise configuration_error(f"log_parameters must be a bool, not {log_parameters!r}")
-        self.log_parameters = log_parameters
+        self.log_parameters = check_flag("log_parameters", log_parameters)
 
     async def ask_password(self, deadline: float | None) -> str:
         """What the password callable says now."""

@@ -16,7 +16,7 @@ from psqlpy._async.hooks import Hooks
 from psqlpy._async.notifying import Notifying
 from psqlpy._async.observing import Observing
 from psqlpy._async.transacting import Transacting
-from psqlpy._checks import check_pool_size
+from psqlpy._checks import check_flag, check_pool_size
 from psqlpy._config import (
     ConnRecyclingMethod,
     LoadBalanceHosts,
@@ -43,11 +43,12 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits. `types` says how types are read and written. `password` may
+    while all are in use. Both are in seconds; None waits. `prepared=False` leaves no prepared statements on the server,
+    which poolers in transaction mode need (docs/poolers.md). `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     """
 
-    __slots__ = ("__weakref__", "descriptions", "timeout")
+    __slots__ = ("__weakref__", "descriptions", "prepared", "timeout")
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         on_notice: Callable[[Notice], object] | None = None,
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
+        prepared: bool = True,
     ) -> None:
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(
@@ -117,6 +119,8 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
             ca_file,
         )
         self.timeout: float | None = check_timeout("timeout", timeout)
+        # Whether statements are prepared where their call doesn't say.
+        self.prepared = check_flag("prepared", prepared)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         super().__init__(config, registry_of(types), acquire, hooks)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from psqlpy import exceptions
-from psqlpy._checks import check_text, configuration_error
+from psqlpy._checks import check_flag, check_text, configuration_error
 from psqlpy._io.invoke import sync_invoke
 from psqlpy._io.links import SyncLink
 from psqlpy._io.logged_links import SyncLoggedLink
@@ -42,9 +42,7 @@ class Hooks:
         self.reset = check_hook(reset, "reset")
         self.on_notice = check_hook(on_notice, "on_notice")
         self.on_query = check_hook(on_query, "on_query")
-        if not isinstance(log_parameters, bool):
-            raise configuration_error(f"log_parameters must be a bool, not {log_parameters!r}")
-        self.log_parameters = log_parameters
+        self.log_parameters = check_flag("log_parameters", log_parameters)
 
     def ask_password(self, deadline: float | None) -> str:
         """What the password callable says now."""
