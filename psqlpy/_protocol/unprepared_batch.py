@@ -33,7 +33,12 @@ class UnpreparedBatch(Batch):
     def _write_prepare(self, session: Session, statement: Statement) -> None:
         self._check_text(statement)
         self.executing = False
-        self.holds_followers = self.is_asking = True
+        self.holds_followers = True
+        if session.flights:
+            # As Unprepared: what ends with Flush stands alone.
+            session.wait_until_quiet(self)
+            return
+        self.is_asking = True
         self.result = None
         pgconn = session.pgconn
         sent = self._send_before(session) and pgconn.send_prepare(b"", statement.text.encode())
