@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.parameters.clusters import dying_with_us, run_options
+from tests.parameters.clusters import SUPERUSER, Cluster, dying_with_us, run_options
 from tests.parameters.relays import free_port
 
 _START_TIMEOUT = 20.0
@@ -132,3 +132,64 @@ class PgBouncer(Program):
     def version(self) -> tuple[int, ...]:
         said = str(next(iter(self.ask("SHOW VERSION")[0].values())))
         return tuple(int(part) for part in said.split()[-1].split("."))
+
+
+class Pgpool(Program):
+    """pgpool-II in front of a primary and its standby, which it reaches by their sockets."""
+
+    def __init__(self, path: str, primary: Cluster, standby: Cluster) -> None:
+        port = free_port()
+        lines: dict[str, object] = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "pcp_port": free_port(),
+            "pcp_listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "%d",
+            "pcp_socket_dir": "%d",
+            "pid_file_name": "%d/pid",
+            "work_dir": "%d",
+            "logdir": "%d",
+            "backend_clustering_mode": "streaming_replication",
+            "num_init_children": 8,
+            "enable_pool_hba": "off",
+            "load_balance_mode": "on",
+            "statement_level_load_balance": "on",
+            "sr_check_period": 1,
+            "sr_check_user": SUPERUSER,
+            "health_check_period": 1,
+            "health_check_user": SUPERUSER,
+            "health_check_max_retries": 0,
+        }
+        for number, cluster in enumerate((primary, standby)):
+            lines[f"backend_hostname{number}"] = cluster.directory
+            lines[f"backend_port{number}"] = cluster.port
+            lines[f"backend_weight{number}"] = number  # what may be read elsewhere is read on the standby
+            lines[f"backend_flag{number}"] = "ALLOW_TO_FAILOVER"
+        text = "".join(f"{name} = '{value}'\n" for name, value in lines.items())
+        files = {"pgpool.conf": text, "pool_hba.conf": "", "pcp.conf": ""}
+        words = [path, "-n", "-f", "%d/pgpool.conf", "-a", "%d/pool_hba.conf", "-F", "%d/pcp.conf"]
+        super().__init__(words, files, port)
+
+
+class HAProxy(Program):
+    """HAProxy in front of several servers, in turn; who doesn't take connections is left out."""
+
+    def __init__(self, path: str, *servers: Cluster) -> None:
+        port = free_port()
+        lines = [
+            "defaults",
+            "  mode tcp",
+            "  timeout connect 2s",
+            "  timeout client 60s",
+            "  timeout server 60s",
+            "  retries 1",
+            "  option redispatch 1",
+            "listen postgres",
+            f"  bind 127.0.0.1:{port}",
+            "  balance roundrobin",
+            "  option pgsql-check user postgres",
+            "  default-server check inter 100ms fall 2 rise 1 on-marked-down shutdown-sessions",
+        ]
+        for number, server in enumerate(servers):
+            lines.append(f"  server s{number} {server.host}:{server.port}")
+        super().__init__([path, "-db", "-f", "%d/haproxy.cfg"], {"haproxy.cfg": "\n".join(lines) + "\n"}, port)
