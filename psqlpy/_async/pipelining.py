@@ -87,7 +87,9 @@ class TransactionPipelining(Pipelining):
             return []
         deadline = connection.deadline(timeout)
         try:
-            if not connection.prepares(prepared) or any(len(values) > DESCRIBABLE_PARAMETERS for _, values in checked):
+            if not connection.prepares(prepared) or any(
+                len(values) > DESCRIBABLE_PARAMETERS for _, values in checked
+            ):
                 return await self._one_by_one(connection, checked, deadline)
             pipeline = Pipeline(checked, self._family, connection.take_begin())
             await connection.run(pipeline, deadline)

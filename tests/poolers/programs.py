@@ -192,4 +192,6 @@ class HAProxy(Program):
         ]
         for number, server in enumerate(servers):
             lines.append(f"  server s{number} {server.host}:{server.port}")
-        super().__init__([path, "-db", "-f", "%d/haproxy.cfg"], {"haproxy.cfg": "\n".join(lines) + "\n"}, port)
+        super().__init__(
+            [path, "-db", "-f", "%d/haproxy.cfg"], {"haproxy.cfg": "\n".join(lines) + "\n"}, port
+        )

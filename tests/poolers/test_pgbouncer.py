@@ -36,7 +36,9 @@ async def test_an_option_that_it_refuses(session_mode: PgBouncer) -> None:
         if session_mode.version >= (1, 20):
             assert await pool.fetch_val("SELECT 1") == 1
             return
-        with pytest.raises(exceptions.BaseConnectionPoolError, match="unsupported startup parameter") as caught:
+        with pytest.raises(
+            exceptions.BaseConnectionPoolError, match="unsupported startup parameter"
+        ) as caught:
             await pool.fetch_val("SELECT 1")
     assert "ALTER ROLE" in str(caught.value.hint) and "ignore_startup_parameters" in str(caught.value.hint)
 
@@ -51,7 +53,9 @@ async def test_every_way_of_executing(transaction_mode: PgBouncer, table: str) -
             await conn.execute_many(f"INSERT INTO {table} VALUES ($1, $2)", rows)
             await conn.fetch_many(f"INSERT INTO {table} VALUES ($1, $2) RETURNING id", rows)
             await conn.copy_records_to_table(table, rows)
-            await conn.execute_batch(f"INSERT INTO {table} VALUES ({own}, 'a'); INSERT INTO {table} VALUES ({own})")
+            await conn.execute_batch(
+                f"INSERT INTO {table} VALUES ({own}, 'a'); INSERT INTO {table} VALUES ({own})"
+            )
             mine = f"SELECT id FROM {table} WHERE id = $1"
             piped = await conn.pipeline([(mine, [own]), (mine, [-1])])
             async with conn.transaction() as transaction, transaction.cursor(mine, [own]) as cursor:
@@ -126,7 +130,10 @@ async def test_a_statement_that_another_backend_has(transaction_mode: PgBouncer)
 async def test_a_timeout(either: PgBouncer, dsn: str) -> None:
     """The cancel request goes through it."""
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(77)'"
-    async with ConnectionPool(either.dsn, max_db_pool_size=1, prepared=False) as pool, ConnectionPool(dsn) as watching:
+    async with (
+        ConnectionPool(either.dsn, max_db_pool_size=1, prepared=False) as pool,
+        ConnectionPool(dsn) as watching,
+    ):
         begun = time.monotonic()
         with pytest.raises(exceptions.QueryTimeoutError):
             await pool.fetch("SELECT pg_sleep(77)", timeout=0.2)

@@ -18,9 +18,13 @@ pytestmark = pytest.mark.backend("sync")
 WHERE = "SELECT current_setting('port')::int4"
 
 
-def make_pool(server: Cluster, front: Program) -> sync.ConnectionPool:
+def make_pool(server: Cluster, front: Program, prepared: bool) -> sync.ConnectionPool:
     return sync.ConnectionPool(
-        **server.parameters(port=front.port), ssl_mode="disable", max_db_pool_size=4, prepared=False, timeout=10
+        **server.parameters(port=front.port),
+        ssl_mode="disable",
+        max_db_pool_size=4,
+        prepared=prepared,
+        timeout=10,
     )
 
 
@@ -36,7 +40,7 @@ def test_haproxy(pair: tuple[Cluster, Cluster]) -> None:
     primary, standby = pair
     front = HAProxy(program("haproxy"), primary, standby)
     try:
-        with make_pool(primary, front) as pool:
+        with make_pool(primary, front, prepared=True) as pool:
             connections = [pool.connection() for _ in range(4)]
             assert {connection.fetch_val(WHERE) for connection in connections} == {primary.port, standby.port}
             for connection in connections:
@@ -54,7 +58,8 @@ def test_pgpool(pair: tuple[Cluster, Cluster]) -> None:
     primary, standby = pair
     front = Pgpool(program("pgpool2"), primary, standby)
     try:
-        with make_pool(primary, front) as pool:
+        # A prepared statement stays with the server that it was prepared on.
+        with make_pool(primary, front, prepared=False) as pool:
             pool.execute("CREATE TABLE somewhere (id int4, name text)")
             pool.execute_many("INSERT INTO somewhere VALUES ($1, $2)", [[n, str(n)] for n in range(100)])
             with pool.acquire() as connection:

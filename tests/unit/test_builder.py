@@ -92,7 +92,7 @@ def test_setter_is_the_parameter(make: Any, setter: str, value: object, paramete
 @pytest.mark.parametrize("through_address", [False, True])
 def test_what_the_pool_does_besides(make: Any, through_address: bool) -> None:
     types, functions = Types(), [lambda *_: None for _ in range(5)]
-    builder = make().timeout(5).acquire_timeout(6.5).types(types).log_parameters(True)
+    builder = make().timeout(5).acquire_timeout(6.5).types(types).log_parameters(True).prepared(False)
     builder = builder.setup(functions[0]).reset(functions[1]).on_notice(functions[2]).on_query(functions[3])
     builder = builder.password(functions[4]).user("u")
     if through_address:
@@ -100,7 +100,7 @@ def test_what_the_pool_does_besides(make: Any, through_address: bool) -> None:
     for pool in (builder.build(), builder.build()):
         hooks = pool._hooks
         assert [hooks.setup, hooks.reset, hooks.on_notice, hooks.on_query, hooks.password] == functions
-        assert hooks.log_parameters
+        assert hooks.log_parameters and not pool.prepared
         assert (pool.timeout, pool._acquire_timeout) == (5.0, 6.5)
         assert plan_of(pool).user == "u"
         with pytest.raises(exceptions.ConnectionPoolConfigurationError):
@@ -182,6 +182,7 @@ WRONG: list[tuple[str, Any]] = [
     ("on_notice", []),
     ("on_query", 1),
     ("log_parameters", "yes"),
+    ("prepared", None),
 ]
 
 
