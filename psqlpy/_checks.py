@@ -40,6 +40,13 @@ def check_text(value: object, parameter: str) -> str:
     return value
 
 
+def check_flag(parameter: str, value: object) -> bool:
+    """Return a bool."""
+    if not isinstance(value, bool):
+        raise configuration_error(f"{parameter} must be a bool, not {value!r}")
+    return value
+
+
 def check_host(value: object, parameter: str) -> str:
     """Return one host name, address or socket directory."""
     host = check_text(value, parameter)
@@ -97,13 +104,6 @@ def parse_port(value: str, kind: type[BaseConnectionPoolError]) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", digits) or not 1 <= int(digits) <= 65535:
         raise kind("port must be from 1 to 65535")
     return int(digits)
-
-
-def check_flag(parameter: str, value: object) -> bool:
-    """Return a bool, and nothing that only counts as one."""
-    if not isinstance(value, bool):
-        raise configuration_error(f"{parameter} must be a bool, not {value!r}")
-    return value
 
 
 def check_ca_file(value: object) -> str:

@@ -86,11 +86,13 @@ class FakePGconn:
         self.notices: list[Fields] = []
         #: How many of the next flushes leave something unsent.
         self.blocked_flushes = 0
+        self.silent = 0
         #: A send that fails, as on a broken connection.
         self.refuses = False
         self.can_close_prepared = True
         self.simple: deque[FakeResult] = deque()
         self.on_execute: Callable[[str], None] | None = None
+        self.is_counting = False
         self._pumped: tuple[int, list[tuple[int, Any]]] = (0, [])
 
     def as_pgconn(self) -> PGconn:
@@ -129,6 +131,9 @@ class FakePGconn:
         self, name: bytes, rows: int, count: int, packed: bytes, result_format: int
     ) -> bool:
         return all(self._send("execute", name.decode(), payload=packed) for _ in range(rows))
+
+    def count_results(self) -> None:
+        self.is_counting = True
 
     def send_unnamed(self, query: bytes, oids: tuple[int, ...], packed: bytes, result_format: int) -> bool:
         return self._send("unnamed", query.decode(), payload=packed)
@@ -172,9 +177,14 @@ class FakePGconn:
     def pump_one(self, flights: int, readable: bool) -> Any:
         self._pumped = self._pump(flights)
         flags, results = self._pumped
-        if flags or [status for status, _ in results] != [ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC]:
+        statuses = [status for status, _ in results]
+        self.silent = len(results) - 2
+        if flags or statuses != self.silent * [ExecStatus.PIPELINE_SYNC] + [
+            ExecStatus.TUPLES_OK,
+            ExecStatus.PIPELINE_SYNC,
+        ]:
             return None
-        return results[0][1]
+        return results[self.silent][1]
 
     def pumped(self) -> tuple[int, list[tuple[int, Any]]]:
         return self._pumped
@@ -190,6 +200,12 @@ class FakePGconn:
             if result is None:
                 flights -= 1
                 self.syncs_pending -= 1
+                self.is_counting = self.is_counting and flights > 0
+            elif self.is_counting and flights == 1 and status != ExecStatus.FATAL_ERROR:
+                if status != ExecStatus.PIPELINE_ABORTED:
+                    before = results.pop()[0] if results and results[-1][0] < 0 else 0
+                    results.append((before - 1, None))
+                continue
             results.append((status, result))
         if self.is_broken:
             flags |= BROKEN

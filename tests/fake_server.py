@@ -156,7 +156,7 @@ class FakeServer:
         """What the client's end has received: flags, and (status, result) pairs, None for a Sync."""
         result = self.conn.pump_one(flights, readable)
         if result is not None:
-            return 0, [(result.status, result), (SYNC, None)]
+            return 0, [*self.conn.silent * [(SYNC, None)], (result.status, result), (SYNC, None)]
         flags, results = self.conn.pumped()
         return flags, list(results)
 

@@ -38,7 +38,7 @@ def checks() -> dict[str, list[str]]:
         "file lengths": [PYTHON, "tools/check_lengths.py"],
         "mirror up to date": [PYTHON, "tools/make_sync.py", "--check"],
     }
-    for name in ("sqlstates", "oids", "picture"):
+    for name in ("sqlstates", "oids", "functions", "picture"):
         found[f"{name} up to date"] = [PYTHON, f"tools/make_{name}.py", "--check"]
     return found
 

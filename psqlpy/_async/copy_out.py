@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
+from psqlpy._async.copy_records import columns_of
+from psqlpy._async.copy_sources import check_progress
 from psqlpy._io.blocks import Unique
 from psqlpy._io.pausing import async_attach, async_leave, async_turn, patience
 from psqlpy._io.primitives import monotonic
@@ -20,7 +22,8 @@ from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
-from psqlpy._protocol.type_lookup import TypeLookup
+from psqlpy._protocol.transaction import quote_identifier
+from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +78,7 @@ class CopyOut(Unique, Generic[T]):
         self,
         executor: Copying,
         source: str,
-        query: str,
+        query: str | None,
         options: Options | None,
         as_dict: bool,
         progress: Progress | None,
@@ -87,7 +90,7 @@ class CopyOut(Unique, Generic[T]):
         # None: rows are wanted.
         self._options = options
         self._as_dict = as_dict
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._timeout = timeout
         self._deadline: float | None = None
         self._began = 0.0
@@ -203,10 +206,10 @@ class CopyOut(Unique, Generic[T]):
         await connection.begin_now(self._deadline)
         options = self._options
         if options is None:
-            described = Describe(self._query, family)
+            described = Describe(self._query or await self._table_query(connection), family)
             await link.run(described, self._deadline)
             registry = link.session.registry
-            if unknown := registry.unknown(column[1] for column in described.columns):
+            if unknown := types_ahead(registry, described.columns):
                 await link.run(TypeLookup(unknown), self._deadline)
             plan = registry.result_plan(described.columns)
             self._columns = CopyColumns(described.columns, bool(plan.format))
@@ -215,6 +218,12 @@ class CopyOut(Unique, Generic[T]):
         self._copy = connection.pausing = Dialogue(copy_to_stdout(self._source, options))
         async_attach(self._copy)
         await link.run(self._copy, self._deadline)
+
+    async def _table_query(self, connection: Connection) -> str:
+        """What returns the columns of a table that COPY has: not those that are generated."""
+        columns = await columns_of(connection, self._executor._family, self._source, self._deadline)
+        names = ", ".join(quote_identifier(name).decode() for name, _, _ in columns)
+        return f"SELECT {names} FROM {self._source}"
 
     def _finish(self, copy: Dialogue) -> None:
         result = copy.value

@@ -175,6 +175,7 @@ class Copying:
         if columns is not None:
             columns = check_columns(columns)
         connection, deadline = await self._begin_copy(timeout)
+        items = None
         try:
             items = AsyncItems(source)
             first = await items.take(1, monotonic(), deadline)
@@ -189,6 +190,10 @@ class Copying:
             found = await find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
             return await sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
+        except Exception:
+            if items is not None:
+                await items.close()
+            raise
         finally:
             self._end_copy(connection)
 
@@ -306,8 +311,8 @@ class Copying:
 
 def _source(
     table_name: str | None, columns: Sequence[str] | None, schema_name: str | None, query: str | None
-) -> tuple[str, str]:
-    """What to copy, and the query that returns the same columns."""
+) -> tuple[str, str | None]:
+    """What to copy, and the query that returns the same columns; None for all that a table has."""
     if (table_name is None) == (query is None):
         raise exceptions.ParameterValueError("copy_out takes either a table's name or query=")
     if query is not None:
@@ -318,4 +323,4 @@ def _source(
     assert table_name is not None
     target = qualified(table_name, schema_name)
     names = column_list(columns)
-    return target + names, f"SELECT {names[2:-1] or '*'} FROM {target}"
+    return target + names, f"SELECT {names[2:-1]} FROM {target}" if names else None

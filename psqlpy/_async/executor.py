@@ -13,7 +13,7 @@ from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.classify import classify
 from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS, failed
-from psqlpy._protocol.named_parameters import resolve_parameters
+from psqlpy._protocol.named_parameters import check_query, resolve_parameters
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR, Query
 from psqlpy._protocol.simple_query import encode_query, simple_query
 from psqlpy._protocol.unprepared import Unprepared
@@ -127,7 +127,7 @@ class Executor:
         await run(query, deadline)
         result = query.result
         if result.row_count != 1:
-            return self._not_one_row(result.row_count, default)
+            return not_one_row(self._family, result.row_count, default)
         return SingleQueryResult(result, query.plan)
 
     async def fetch_val(
@@ -147,7 +147,7 @@ class Executor:
         await run(query, deadline)
         result = query.result
         if result.row_count != 1:
-            return self._not_one_row(result.row_count, default)
+            return not_one_row(self._family, result.row_count, default)
         return query.plan.value(result, 0, 0) if result.column_count else None
 
     async def execute_many(
@@ -208,16 +208,18 @@ class Executor:
             query = Query(text, values, self._family, begin)
         return run, query, deadline
 
-    def _not_one_row(self, count: int, default: Any) -> Any:
-        if count:
-            raise exceptions.combine(exceptions.TooManyRowsError, self._family)(
-                f"query returned an unexpected number of rows: one was asked for, {count} came"
-            )
-        if default is not NO_DEFAULT:
-            return default
-        raise exceptions.combine(exceptions.NoRowsError, self._family)(
-            "query returned an unexpected number of rows: one was asked for, none came"
+
+def not_one_row(family: type[exceptions.Error], count: int, default: Any) -> Any:
+    """What a call that wants one row makes of another number of them: `default`, or an error."""
+    if count:
+        raise exceptions.combine(exceptions.TooManyRowsError, family)(
+            f"query returned an unexpected number of rows: one was asked for, {count} came"
         )
+    if default is not NO_DEFAULT:
+        return default
+    raise exceptions.combine(exceptions.NoRowsError, family)(
+        "query returned an unexpected number of rows: one was asked for, none came"
+    )
 
 
 def check_rows(method: str, parameters: Sequence[object] | None) -> Sequence[object]:
@@ -234,10 +236,15 @@ def check_rows(method: str, parameters: Sequence[object] | None) -> Sequence[obj
 def resolve_rows(querystring: str, parameters: Iterable[object]) -> tuple[str, list[Sequence[object]]]:
     """The text to send, and the values for `$1…` of each row."""
     text = querystring
-    rows = []
-    for row in parameters:
-        text, values = resolve_parameters(querystring, row)
-        rows.append(values)
+    rows: list[Sequence[object]] = []
+    try:
+        for row in parameters:
+            text, values = resolve_parameters(querystring, row)
+            rows.append(values)
+    except (exceptions.ParameterTypeError, exceptions.ParameterValueError) as error:
+        check_query(querystring)
+        error.args = (f"row {len(rows) + 1}: {error}",)
+        raise
     return text, rows
 
 

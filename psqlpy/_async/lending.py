@@ -20,6 +20,7 @@ from psqlpy._io.links import AsyncLink
 from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import AsyncWake, Lock, monotonic
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
+from psqlpy._pooling.sharing import Sharing, weakly
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
@@ -54,6 +55,7 @@ class Lending:
         "_policy",
         "_registry",
         "_search_at",
+        "_sharing",
         "_suspects",
     )
 
@@ -66,6 +68,7 @@ class Lending:
         self._registry = Registry(registry)
         self._acquire_timeout = acquire_timeout
         self._policy: Policy[AsyncLink] = Policy(config.max_size)
+        self._sharing: Sharing[AsyncLink] = Sharing(self._policy, weakly(self._seat_first))
         self._lock = Lock()
         # Given back while a statement was still running on them: a cancelled one, or another task's.
         self._cleaning: set[AsyncLink] = set()
@@ -84,26 +87,38 @@ class Lending:
         if self._dropped or self._cleaning:
             self._collect()
         ticket = None
-        touched = False
         try:
             # Inside, as a KeyboardInterrupt may strike right after it.
             with self._lock:
                 if self._policy.closed:
-                    raise _closed()
-                ticket = self._policy.acquire(_nobody, _rank)
+                    raise closed()
+                ticket = self._policy.acquire(_nobody, rank)
                 wake = None
                 if ticket.state is TicketState.WAITING:
                     wake = AsyncWake()
                     ticket.wake = wake.set
+                    self._sharing.make_way()
             if wake is not None:
                 self._free_orphans()
                 if self._dropped:
                     # Dropped while the lock was held, by a garbage collection in this very thread for example.
                     self._collect()
-                await self._wait(wake, ticket, deadline)
+                await self._wait(wake, deadline)
+        except BaseException:
+            if ticket is not None:
+                self._forgo(ticket, touched=False)
+            raise
+        return await self._redeem(ticket, deadline)
+
+    async def _redeem(
+        self, ticket: Ticket[AsyncLink], deadline: float | None, *, shared: bool = False
+    ) -> AsyncLink:
+        """Get the connection that a ticket is good for; `shared`: one that may be set up for sharing."""
+        touched = False
+        try:
             while (link := ticket.connection) is not None:
                 touched = True
-                if await self._is_fit(link, deadline):
+                if await self._is_fit(link, deadline, shared):
                     return link
                 with self._lock:
                     outcome = self._policy.replace(ticket)
@@ -112,7 +127,10 @@ class Lending:
             if self._dropped:
                 self._collect()
             if ticket.state is TicketState.FAILED:
-                raise _closed()
+                raise closed()
+            if deadline is not None and monotonic() >= deadline:
+                # What the pool had to find out about its connections took all of it.
+                raise _too_late("no time was left to open a connection")
             link = await self._open(deadline)
             with self._lock:
                 outcome = self._policy.opened(ticket, link)
@@ -121,11 +139,10 @@ class Lending:
                 self._collect()
             if self._cut:
                 self.give_back(link)
-                raise _closed()
+                raise closed()
             return link
         except BaseException:
-            if ticket is not None:
-                self._forgo(ticket, touched=touched)
+            self._forgo(ticket, touched=touched)
             raise
 
     def _free_orphans(self) -> None:
@@ -136,7 +153,7 @@ class Lending:
             # They are in cycles of their own: a task and what it waits for.
             collect()
 
-    async def _wait(self, wake: AsyncWake, ticket: Ticket[AsyncLink], deadline: float | None) -> None:
+    async def _wait(self, wake: AsyncWake, deadline: float | None) -> None:
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
         until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
@@ -175,15 +192,14 @@ class Lending:
                 self._collect()
         self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
 
-    async def _is_fit(self, link: AsyncLink, deadline: float | None) -> bool:
-        """Whether an idle connection is alive, looking at its socket; with `Verified`, asking the server too.
-
-        And whether the user's own reset is content with it.
-        """
+    async def _is_fit(self, link: AsyncLink, deadline: float | None, shared: bool) -> bool:
+        """Whether an idle connection lives: by its socket, with `Verified` by the server, by the user's own reset."""
         try:
             await link.move_here()
             if not link.look():
                 return False
+            if link.serves_shared and (not shared or self._hooks.reset is not None):
+                self._reset(link)
             if self._config.recycling is ConnRecyclingMethod.Verified:
                 await link.run(Commands(()), deadline)
         except exceptions.ConnectionClosedError:
@@ -289,6 +305,7 @@ class Lending:
         """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""
         if not link.is_closed:
             link.session.on_notification = None
+            link.serves_shared = False
             everything = self._config.recycling is ConnRecyclingMethod.Clean
             requests = reset_requests(link.session, everything=everything)
             for request in requests:
@@ -342,6 +359,10 @@ class Lending:
         for link in outcome.close:
             link.close()
 
+    def _seat_first(self, ticket: Ticket[AsyncLink]) -> bool:
+        """The ticket of those who wait for a seat was granted; False if none of them is there any more."""
+        raise NotImplementedError
+
     # The end
 
     def _cut_all(self) -> None:
@@ -358,10 +379,13 @@ def _nobody() -> bool:
     return True
 
 
-def _rank(link: AsyncLink) -> int:
+def rank(link: AsyncLink) -> int:
     """Which idle connection is the best: one that is used here, with nothing on its way."""
     if link.is_held_elsewhere():
         return 2
+    if link.serves_shared:
+        # To be reset first.
+        return 1
     return 0 if link.is_at_home() and link.is_quiet else 1
 
 
@@ -371,5 +395,5 @@ def _too_late(doing: str) -> exceptions.QueryTimeoutError:
     return error
 
 
-def _closed() -> exceptions.BaseConnectionPoolError:
+def closed() -> exceptions.BaseConnectionPoolError:
     return exceptions.BaseConnectionPoolError("pool has been closed: make another one")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 from psqlpy import exceptions
 from psqlpy._async.connection import Connection
 from psqlpy._async.copying import Copying
-from psqlpy._async.executor import NO_DEFAULT, D, check_timeout, deadline_after
+from psqlpy._async.executor import NO_DEFAULT, D, check_timeout, deadline_after, not_one_row
 from psqlpy._async.hooks import Hooks
 from psqlpy._async.notifying import Notifying
 from psqlpy._async.observing import Observing
+from psqlpy._async.sharing import SharedStatements
 from psqlpy._async.transacting import Transacting
 from psqlpy._checks import check_flag, check_pool_size
 from psqlpy._config import (
@@ -27,6 +28,7 @@ from psqlpy._config import (
 from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import async_sleep, monotonic
+from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy.types import Types, registry_of
 
@@ -34,18 +36,18 @@ if TYPE_CHECKING:
     from psqlpy._notice import Notice
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._query_event import QueryEvent
-    from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying):
+class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncPoolBlock, Copying):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
     while all are in use. Both are in seconds; None waits. `prepared=False` leaves no prepared statements on the server,
-    which poolers in transaction mode need (docs/poolers.md). `types` says how types are read and written. `password` may
+    which poolers in transaction mode need (docs/poolers.md), and shares no connections. `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
+    Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
     """
 
     __slots__ = ("__weakref__", "descriptions", "prepared", "timeout")
@@ -88,6 +90,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
         prepared: bool = True,
+        shared: bool = True,
     ) -> None:
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(
@@ -124,6 +127,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         super().__init__(config, registry_of(types), acquire, hooks)
+        self._start_sharing(check_flag("shared", shared))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 
@@ -158,6 +162,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         """
         with self._lock:
             outcome = self._policy.resize(check_pool_size(new_max_size, "new_max_size"))
+            self._sharing.close_lanes()
         self._act(outcome)
         if self._dropped:
             self._collect()
@@ -167,7 +172,8 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         if self._dropped or self._cleaning:
             # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()
-        return ConnectionPoolStatus(*self._policy.status())
+        max_size, size, available, waiting = self._policy.status()
+        return ConnectionPoolStatus(max_size, size, available, waiting + self._sharing.uncounted)
 
     def close(self) -> None:
         """Close the pool: idle connections at once, used ones when they come back; who waits gets an error.
@@ -220,15 +226,14 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
     ) -> QueryResult:
         """Execute one statement on a connection of the pool; as Connection.execute.
 
-        `timeout` covers waiting for the connection, connecting and the statement together.
+        `timeout` covers waiting for the connection, connecting and the statement together. `shared` overrides the
+        pool's: whether a small read may be pipelined onto a connection with those of other callers.
         """
-        result: QueryResult = await self._with_connection(
-            "execute", timeout, querystring, parameters, prepared
-        )
-        return result
+        return await self._fetch("execute", querystring, parameters, prepared, timeout, shared)
 
     async def fetch(
         self,
@@ -237,9 +242,28 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
     ) -> QueryResult:
         """Do what `execute` does, under the name that says so."""
-        result: QueryResult = await self._with_connection("fetch", timeout, querystring, parameters, prepared)
+        return await self._fetch("fetch", querystring, parameters, prepared, timeout, shared)
+
+    async def _fetch(
+        self,
+        method: str,
+        querystring: str,
+        parameters: object,
+        prepared: bool | None,
+        timeout: float | None,
+        shared: bool | None,
+    ) -> QueryResult:
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
+        if standing is not None:
+            query = await self._share(standing, querystring, parameters, deadline)
+            if query is not None:
+                return QueryResult(query.result, query.plan)
+        result: QueryResult = await self._with_connection(method, deadline, querystring, parameters, prepared)
         return result
 
     @overload
@@ -250,6 +274,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
     ) -> SingleQueryResult: ...
 
     @overload
@@ -260,6 +285,7 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
         default: D,
     ) -> SingleQueryResult | D: ...
 
@@ -270,11 +296,22 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
         default: Any = NO_DEFAULT,
     ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
+        if standing is not None:
+            query = await self._share(standing, querystring, parameters, deadline)
+            if query is not None:
+                result = query.result
+                if result.row_count != 1:
+                    return not_one_row(self._family, result.row_count, default)
+                return SingleQueryResult(result, query.plan)
         return await self._with_connection(
-            "fetch_row", timeout, querystring, parameters, prepared, default=default
+            "fetch_row", deadline, querystring, parameters, prepared, default=default
         )
 
     async def fetch_val(
@@ -284,11 +321,22 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
         default: Any = NO_DEFAULT,
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
+        if standing is not None:
+            query = await self._share(standing, querystring, parameters, deadline)
+            if query is not None:
+                result = query.result
+                if result.row_count != 1:
+                    return not_one_row(self._family, result.row_count, default)
+                return query.plan.value(result, 0, 0) if result.column_count else None
         return await self._with_connection(
-            "fetch_val", timeout, querystring, parameters, prepared, default=default
+            "fetch_val", deadline, querystring, parameters, prepared, default=default
         )
 
     async def execute_many(
@@ -300,7 +348,8 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         timeout: float | None = None,
     ) -> None:
         """Execute one statement for every row of parameters, for all or for none; as Connection.execute_many."""
-        await self._with_connection("execute_many", timeout, querystring, parameters, prepared)
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        await self._with_connection("execute_many", deadline, querystring, parameters, prepared)
 
     # What Copying asks for
 
@@ -314,9 +363,8 @@ class ConnectionPool(Observing, Notifying, Transacting, AsyncPoolBlock, Copying)
         connection.close()
 
     async def _with_connection(
-        self, method: str, timeout: float | None, *arguments: object, **options: object
+        self, method: str, deadline: float | None, *arguments: object, **options: object
     ) -> Any:
-        deadline = deadline_after(self.timeout if timeout is None else timeout)
         link = await self.take_link(deadline)
         connection = None
         try:

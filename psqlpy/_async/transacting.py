@@ -86,7 +86,7 @@ class Transacting:
     timeout: float | None
 
     async def _with_connection(
-        self, method: str, timeout: float | None, *arguments: object, **options: object
+        self, method: str, deadline: float | None, *arguments: object, **options: object
     ) -> Any:
         raise NotImplementedError
 
@@ -149,7 +149,8 @@ class Transacting:
         timeout: float | None = None,
     ) -> list[QueryResult]:
         """Execute one statement for every row of parameters, return what each returned; as Connection.fetch_many."""
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
         results: list[QueryResult] = await self._with_connection(
-            "fetch_many", timeout, querystring, parameters, prepared
+            "fetch_many", deadline, querystring, parameters, prepared
         )
         return results

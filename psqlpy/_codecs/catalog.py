@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from psqlpy._codecs import oids
 from psqlpy._codecs.array import parse
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ FIRST_USER_OID = 16384
 # once. Multiranges are new in PostgreSQL 14.
 _QUESTION = """\
 WITH RECURSIVE needed(oid) AS (
-  SELECT given.oid FROM pg_catalog.unnest('{%s}'::pg_catalog.oid[]) AS given(oid)
+  SELECT given.oid FROM (SELECT pg_catalog.unnest('{%s}'::pg_catalog.oid[])%s) AS given(oid)
   UNION
   SELECT part.oid FROM needed JOIN pg_catalog.pg_type t ON t.oid = needed.oid CROSS JOIN LATERAL (
     SELECT t.typelem UNION ALL SELECT t.typbasetype
@@ -47,6 +48,13 @@ _MULTIRANGE_PARTS = """
     UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid = t.oid"""
 _MULTIRANGE = "(SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid = t.oid)"
 _MULTIRANGES_SINCE = 140000
+# What fields of records may be, newest first: those that aren't known, and rows of tables behind all others.
+_ALL_OTHERS = """
+    UNION ALL (SELECT t.oid FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
+      WHERE t.oid >= 16384 AND t.oid NOT IN (SELECT pg_catalog.unnest('{%s}'::pg_catalog.oid[]))
+      ORDER BY EXISTS (SELECT FROM pg_catalog.pg_class c
+        WHERE c.oid IN (t.typrelid, e.typrelid) AND c.relkind <> 'c'), t.oid DESC
+      LIMIT 20000)"""
 
 
 class TypeInfo:
@@ -127,12 +135,21 @@ def catalog_of(database: tuple[str, ...]) -> Catalog:
     return catalog
 
 
-def question(oids: Iterable[int], server_version: int) -> bytes:
-    """The query for these types and for what they are made of."""
-    wanted = ",".join(map(str, oids))
-    if server_version >= _MULTIRANGES_SINCE:
-        return (_QUESTION % (wanted, _MULTIRANGE_PARTS, _MULTIRANGE)).encode()
-    return (_QUESTION % (wanted, "", "NULL")).encode()
+def question(types: Iterable[int], server_version: int, known: Iterable[int] = ()) -> bytes:
+    """The query for these types and for what they are made of.
+
+    With record among them for all that aren't `known`, 20,000 at once.
+    """
+    types = set(types)
+    others = _ALL_OTHERS % _listed(known) if oids.RECORD in types else ""
+    parts, multirange = (
+        (_MULTIRANGE_PARTS, _MULTIRANGE) if server_version >= _MULTIRANGES_SINCE else ("", "NULL")
+    )
+    return (_QUESTION % (_listed(types - {oids.RECORD}), others, parts, multirange)).encode()
+
+
+def _listed(types: Iterable[int]) -> str:
+    return ",".join(map(str, types))
 
 
 def answer(result: PGresult) -> list[TypeInfo]:

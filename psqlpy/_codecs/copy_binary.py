@@ -7,13 +7,15 @@ domains, ranges) does it too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs import hstore, interval, oids
+from psqlpy._codecs import hstore, interval, money, oids, search
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, text_bytes
 from psqlpy._codecs.datetime import date_number, time_number, timestamp_number, timestamptz_number
 from psqlpy._codecs.plan import dump
@@ -58,7 +60,7 @@ def in_binary(codec: Codec, registry: Registry, is_container: bool) -> Codec:
     """The same type, written in binary whatever its values are given as. Its `dump` also raises NoBinary."""
     if codec.kind is None or codec.textual or codec.writes_binary:
         return codec
-    from_text = _from_text(codec)
+    from_text = _from_text(codec, registry)
 
     def dump_binary(value: Any) -> Dumped:
         if isinstance(value, str) and not codec.dumps_str:
@@ -89,10 +91,12 @@ def in_binary(codec: Codec, registry: Registry, is_container: bool) -> Codec:
 def is_only_text(codec: Codec) -> bool:
     """Whether nothing makes a binary form of the texts that are all that is ever given for a type."""
     has_binary = codec.writes_binary or codec.textual or codec.from_text is not None or codec.kind is None
-    return not has_binary and _from_text(codec) is None
+    return not has_binary and _from_text(codec, None) is None
 
 
-def _from_text(codec: Codec) -> Callable[[str], bytes] | None:
+def _from_text(codec: Codec, registry: Registry | None) -> Callable[[str], bytes] | None:
+    if codec.oid == oids.INTERVAL and registry is not None and registry.writes_infinite_intervals:
+        return _interval_or_infinity
     # An extension's type has no oid of its own.
     return _versioned if codec.convert is hstore.versioned else _FROM_TEXT.get(codec.oid)
 
@@ -172,10 +176,33 @@ def _moment(number: Callable[[str], int], letter: str) -> Callable[[str], bytes]
 
 
 def _interval(text: str) -> bytes:
-    # Not by way of timedelta, which has no months. Infinite ones only newer servers know.
-    if text.strip().lower().endswith("infinity"):
-        raise NoBinary("interval")
+    # Not by way of timedelta, which has no months.
+    if _is_infinite(text):
+        raise ValueError("infinite intervals need PostgreSQL 17 or newer")
     return interval.binary_of(text.strip())
+
+
+def _interval_or_infinity(text: str) -> bytes:
+    if _is_infinite(text):
+        text = text.strip().lower().removeprefix("+")
+    return interval.binary_of(text.strip())
+
+
+def _is_infinite(text: str) -> bool:
+    # To older servers the same bytes are 178 million years.
+    return text.strip().lower() in ("infinity", "+infinity", "-infinity")
+
+
+@cache
+def _printed_money() -> re.Pattern[str]:
+    return re.compile(r"[^\d.,]*\d{1,3}(?:[.,' \xa0\u202f]?\d{3})*[.,]\d\d[^\d.,]*", re.ASCII)
+
+
+def _money(text: str) -> bytes:
+    # '5' is 500 cents, or 5 yen: only the server knows. With two digits behind the point every digit counts.
+    if not _printed_money().fullmatch(text):
+        raise ValueError("the text isn't money with two digits behind the point: give what it is read as")
+    return money.binary_of(text)
 
 
 def _versioned(text: str) -> bytes:
@@ -256,12 +283,14 @@ _FROM_TEXT: dict[int, Callable[[str], bytes]] = {
     oids.TIMESTAMP: _moment(timestamp_number, "q"),
     oids.TIMESTAMPTZ: _moment(timestamptz_number, "q"),
     oids.INTERVAL: _interval,
+    oids.MONEY: _money,
     oids.BIT: _bits,
     oids.VARBIT: _bits,
     oids.MACADDR: _wordless(_mac6),
     oids.MACADDR8: _wordless(_mac8),
     oids.PG_LSN: _wordless(_lsn),
     oids.TID: _wordless(_tid),
+    oids.TSVECTOR: search.vector_binary,
     oids.INT2VECTOR: _wordless(_vector(oids.INT2, "h")),
     oids.OIDVECTOR: _wordless(_vector(oids.OID, "I")),
 }

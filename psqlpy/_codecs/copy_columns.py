@@ -1,4 +1,4 @@
-"""Columns of records as what C writes rows of: marshal streams of plain values.
+"""Columns of records, or of rows of parameters, as what C writes rows of: marshal streams of plain values.
 
 marshal takes exactly bool, int, float, str, bytes and None; everything else it refuses, or C does when it comes to it.
 Types that it doesn't know are taken apart here, a whole column at a time.
@@ -43,10 +43,10 @@ def by_columns(records: list[Any], names: Sequence[str]) -> Sequence[Values] | N
     return columns if len(columns) == len(names) else None
 
 
-def streams_of(kind: int | None, pack: Callable[[Any], bytes], values: Values) -> Streams:
+def streams_of(kind: int | None, pack: Callable[[Any], bytes], values: Values, null: bytes = NULL) -> Streams:
     """A column as C takes it: `kind` is its codec's."""
     if kind is None:
-        return packed(pack, values)
+        return packed(pack, values, null)
     try:
         mapped = _MAPPED.get(kind)
         if mapped is not None:
@@ -54,12 +54,12 @@ def streams_of(kind: int | None, pack: Callable[[Any], bytes], values: Values) -
         return kind, (dumps(values, MARSHAL_VERSION),), None
     except Exception:
         # Other values than the usual ones.
-        return packed(pack, values)
+        return packed(pack, values, null)
 
 
-def packed(pack: Callable[[Any], bytes], values: Values) -> Streams:
+def packed(pack: Callable[[Any], bytes], values: Values, null: bytes = NULL) -> Streams:
     """A column whose values were packed one by one. Raises what `pack` does."""
-    items = [NULL if value is None else pack(value) for value in values]
+    items = [null if value is None else pack(value) for value in values]
     return Column.RAW, (dumps(items, MARSHAL_VERSION),), None
 
 

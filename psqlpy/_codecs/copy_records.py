@@ -36,6 +36,8 @@ class RecordPlan:
     """How records are written whose columns have these names and types: oids and pg_type's typtype.
 
     format: 1 if all of the types have a binary form, otherwise 0: the COPY's. `text=True` asks for 0.
+
+    infinite_intervals: whether the server has them, which came with PostgreSQL 17.
     """
 
     __slots__ = ("_columns", "_items", "_plain", "_types", "format", "names")
@@ -47,8 +49,9 @@ class RecordPlan:
         registry: Registry,
         *,
         text: bool = False,
+        infinite_intervals: bool = False,
     ) -> None:
-        binary = registry.writing_binary()
+        binary = registry.writing_binary(infinite_intervals=infinite_intervals)
         codecs = [_codec(oid, kind, binary) for oid, kind in types]
         text = text or binary.has_text_only or any(codec.kind is None for codec in codecs)
         if text:

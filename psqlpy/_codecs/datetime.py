@@ -178,7 +178,7 @@ def _date_days(value: Any) -> int:
     """Days of a date, or of the date part of a datetime."""
     if not isinstance(value, date):
         raise TypeError
-    return value.toordinal() - _EPOCH_ORDINAL
+    return date.toordinal(value) - _EPOCH_ORDINAL
 
 
 def _clock_microseconds(value: time) -> int:

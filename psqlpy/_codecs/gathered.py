@@ -59,6 +59,7 @@ class Gathered:
         "affected_count",
         "column_count",
         "command_tag",
+        "memory_size",
         "plan",
         "row_count",
     )
@@ -75,10 +76,13 @@ class Gathered:
         self.affected_count: int | None = None
         self.column_count = len(columns.names)
         self.row_count = 0
+        # Of libpq's copies of the chunks, though they are freed: how much has come. Bytes.
+        self.memory_size = 0
 
     def add(self, chunk: PGresult) -> None:
         """Decode the next rows."""
         self._last = chunk
+        self.memory_size += chunk.memory_size
         columns = self._columns
         try:
             tuples = columns.tuples(chunk)

@@ -28,6 +28,14 @@ def _from_text(text: str) -> int:
     return -int(digits) if "-" in text or "(" in text else int(digits)
 
 
+def binary_of(text: str) -> bytes:
+    """The binary form of a text that has all digits. Raises ValueError."""
+    units = _from_text(text)
+    if not -_LIMIT <= units < _LIMIT:
+        raise ValueError("money is out of PostgreSQL's range")
+    return _bytes(units)
+
+
 def _units(value: Decimal, digits: int) -> int:
     """Count smallest units, whatever precision the decimal context has."""
     sign, figures, exponent = value.as_tuple()

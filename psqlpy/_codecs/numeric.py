@@ -20,7 +20,7 @@ def _dump(value: Any) -> Dumped:
         # Scientific where it is shorter: 1E+100000 needn't travel as 100,000 zeros.
         text = Decimal.__str__(value) if value.is_finite() else decimal_literal(value)
     elif isinstance(value, int):
-        text = int_literal(int(value))
+        text = int_literal(int.__int__(value))
     elif isinstance(value, float):
         text = float_literal(value)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
 
 MAX_PARAMETERS = 65535  # the protocol counts them in 16 bits
-_BLOB_SIZE = 1 << 20
-_BLOB_ROWS = 10_000
 
 
 class Unfit(Exception):
@@ -113,27 +111,10 @@ class ParameterPlan:
             # The fast encoders know the usual values only; why they failed on this one doesn't matter.
             return b"".join(self._encode_carefully(parameters))
 
-    def encode_rows(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, bytes]]:
-        """Yield the number of rows and their packed parameters, in portions of about 1 MB.
-
-        Raises what `encode` does; the message also names the row, counted from 1.
-        """
-        packed: list[bytes] = []
-        size = 0
-        encode = self.encode
-        for number, row in enumerate(rows, 1):
-            try:
-                blob = encode(row)
-            except (ParameterTypeError, ParameterValueError) as error:
-                raise type(error)(f"row {number}: {error}") from None
-            packed.append(blob)
-            size += len(blob)
-            if size >= _BLOB_SIZE or len(packed) >= _BLOB_ROWS:
-                yield len(packed), b"".join(packed)
-                packed.clear()
-                size = 0
-        if packed:
-            yield len(packed), b"".join(packed)
+    @property
+    def columns(self) -> list[tuple[int | None, Callable[[Any], bytes]]]:
+        """Of each parameter how C writes a column of them, see Codec.column, and what packs one usual value."""
+        return [(codec.column, encode) for codec, encode in zip(self._codecs, self._encoders, strict=True)]
 
     def _encode_carefully(self, parameters: Sequence[Any]) -> Iterator[bytes]:
         for index, (codec, value) in enumerate(zip(self._codecs, parameters)):  # noqa: B905  (encode checked it)

@@ -68,6 +68,8 @@ class Registry:
     ) -> None:
         self.parent = parent
         self.writes_binary = False
+        # Only if the server has such.
+        self.writes_infinite_intervals = False
         # Whether one of its codecs can write nothing in binary after all.
         self.has_text_only = False
         # The types of the one database that this is for, if it is.
@@ -119,10 +121,11 @@ class Registry:
         self.has_text_only = self.has_text_only or copy_binary.is_only_text(codec)
         return copy_binary.in_binary(codec, self, is_container)
 
-    def writing_binary(self) -> Registry:
+    def writing_binary(self, *, infinite_intervals: bool = False) -> Registry:
         """Return a child that writes all values in binary, as COPY needs them, see copy_binary.py."""
         child = Registry(self)
         child.writes_binary = True
+        child.writes_infinite_intervals = infinite_intervals
         return child
 
     def _added(self, oid: int) -> Codec | None:

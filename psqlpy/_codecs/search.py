@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.codec import Codec, Dumped
+from psqlpy._codecs.codec import Codec, Dumped, text_bytes
 from psqlpy._pq.result import Kind
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _PRIORITIES = {_OR: 1, _AND: 2, _PHRASE: 3, _NOT: 4}
 _LEXEME = 5
 _SIGNS = {_AND: "&", _OR: "|"}
 _WEIGHTS = "DCBA"
+_LAST_POSITION = (1 << 14) - 1
+_MAX_POSITIONS = 256
+_MAX_DIGITS = 9  # of longer numbers the server takes what is left of them in 32 bits
 
 
 class _Bytes:
@@ -77,6 +82,52 @@ def _vector_entry(source: _Bytes) -> str:
         return lexeme
     shown = [f"{number & 0x3FFF}{_WEIGHTS[number >> 14] if number >> 14 else ''}" for number in positions]
     return f"{lexeme}:{','.join(shown)}"
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A lexeme, in quotes or without, and its positions. Without quotes it may begin with a colon."""
+    positions = r"\d+[A-Da-d*]?"
+    return re.compile(
+        r"(?:'((?:[^'\\]|''|\\.)+)'(?!')|((?:[^'\\\s]|\\.)(?:[^\\\s:]|\\.)*)(?=[\s:]|\Z))"
+        rf"(?::({positions}(?:,{positions})*)(?=\s|\Z)|(?!:))\s*",
+        re.ASCII | re.DOTALL,
+    )
+
+
+def _read_vector(text: str) -> dict[bytes, dict[int, int]]:
+    """Lexemes, their positions and the weights of these, as src/backend/utils/adt/tsvector_parser.c has them."""
+    entries: dict[bytes, dict[int, int]] = {}
+    at = len(text) - len(text.lstrip(" \t\n\v\f\r"))
+    while at < len(text):
+        word = _word().match(text, at)
+        # What else is a space the server's locale says.
+        if word is None or any(map(str.isspace, (word[2] or "").replace("\\ ", ""))):
+            raise ValueError("the text isn't in tsvector's notation: put lexemes into quotes")
+        at = word.end()
+        quoted, plain, positions = word.groups()
+        escaped, shown = (r"\\(.)", plain) if quoted is None else (r"\\(.)|''", quoted)
+        lexeme = text_bytes(re.sub(escaped, lambda found: found[1] or "'", shown, flags=re.DOTALL))
+        places = entries.setdefault(lexeme, {})
+        for position in positions.split(",") if positions else ():
+            number = position.rstrip("ABCDabcd*")
+            weight = _WEIGHTS.index(position[len(number) :].upper().replace("*", "A") or "D")
+            place = min(int(number), _LAST_POSITION)
+            if not place or len(number) > _MAX_DIGITS:
+                raise ValueError(f"positions in a tsvector are from 1 to {_LAST_POSITION}")
+            places[place] = max(weight, places.get(place, 0))
+    return entries
+
+
+def vector_binary(text: str) -> bytes:
+    """The binary form of a text. Raises ValueError."""
+    entries = _read_vector(text)
+    parts = [_count.pack(len(entries))]
+    for lexeme, places in sorted(entries.items()):
+        found = sorted(places.items())[:_MAX_POSITIONS]
+        numbers = [weight << 14 | place for place, weight in found]
+        parts += (lexeme, b"\0", *map(_uint16.pack, (len(numbers), *numbers)))
+    return b"".join(parts)
 
 
 # A part of a query: its text, the priority of its operator, and that operator.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
     from psqlpy._pq.result import PGresult
 
-_RECORD_ARRAY = oids.TYPES[oids.RECORD][1]
+#: Types whose values may be made of any others.
+RECORDS = frozenset({oids.RECORD, oids.TYPES[oids.RECORD][1]})
 
 _unpack_int = Struct(">i").unpack_from
 _unpack_field = Struct(">Ii").unpack_from
@@ -40,7 +41,7 @@ def types_to_look_up(registry: Registry, columns: dict[int, int], result: PGresu
                 found.update(_within(registry, oid, data))
             except (StructError, IndexError):
                 break  # whoever reads the value says what is wrong with it
-            if oid not in (oids.RECORD, _RECORD_ARRAY):
+            if oid not in RECORDS:
                 break
     return registry.unknown(found)
 

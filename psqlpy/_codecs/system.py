@@ -40,7 +40,7 @@ def _whole(value: Any, limit: int) -> int:
         raise TypeError
     if not 0 <= value < limit:
         raise ValueError(f"out of range, 0 to {limit - 1}")
-    return int(value)
+    return int.__int__(value)
 
 
 # pg_lsn: two hexadecimal numbers, as PostgreSQL prints it and everybody writes it

@@ -109,8 +109,12 @@ psq_copy_refused(PGconn *conn)
     ssize_t size = psq_tls_peek(conn, data, sizeof data);
     size_t at = 0;
 
-    if (size == PSQ_NOT_ENCRYPTED)
+    if (size == PSQ_NOT_ENCRYPTED) {
         size = recv(PQsocket(conn), data, sizeof data, MSG_PEEK | MSG_DONTWAIT);
+        if (size == 0)
+            /* The server is gone: whoever says so to libpq finds out. */
+            return 1;
+    }
     /* Notices, notifications and settings may come before it. */
     while (size > 0 && at + 6 <= (size_t) size) {
         if (is_error(data + at, (size_t) size - at))

@@ -11,6 +11,9 @@
 /* Reads per call: enough to keep up with a fast server, few enough that others on the event loop get their turn. */
 #define PSQ_READS_PER_PUMP 32
 
+/* Results that are only counted, or dropped behind an error. */
+#define PSQ_COUNTED_PER_PUMP 4096
+
 /* Of rows that are taken together, about: so many rows may be large ones. Bytes. */
 #define PSQ_ROWS_SIZE (4 << 20)
 
@@ -118,9 +121,30 @@ gather(psq_pump_state *state, PGresult *row)
     return 1;
 }
 
+/* Of the flight whose results are only counted: drops one that tells nothing else. Returns whether it did. */
+static int
+count_result(psq_pump_state *state, PGresult *result, int status)
+{
+    int last = state->count - 1;
+
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+        if (last >= 0 && state->statuses[last] < 0)
+            state->statuses[last]--;
+        else {
+            state->results[state->count] = NULL;
+            state->statuses[state->count++] = -1;
+        }
+    }
+    /* What follows an error, until the Sync. */
+    else if (status != PGRES_PIPELINE_ABORTED)
+        return 0;
+    PQclear(result);
+    return 1;
+}
+
 /* Moves what libpq has parsed into the array. Returns 1 when it needs more input. */
 static int
-collect(PGconn *conn, int *flights, psq_pump_state *state)
+collect(PGconn *conn, int *flights, int *counted, psq_pump_state *state)
 {
     int empty = 0;
 
@@ -129,7 +153,8 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
         int status;
 
         /* One more has room: a chunk is delivered with what comes behind it. */
-        if (state->count >= PSQ_PUMP_RESULTS || state->chunks == PSQ_CHUNKS_PER_PUMP) {
+        if (state->count >= PSQ_PUMP_RESULTS || state->chunks == PSQ_CHUNKS_PER_PUMP ||
+            *counted == PSQ_COUNTED_PER_PUMP) {
             state->flags |= PSQ_MORE;
             return 0;
         }
@@ -153,6 +178,10 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
         }
         if (state->chunk != NULL)
             deliver_chunk(state);
+        if (state->counting && *flights == 1 && count_result(state, result, status)) {
+            ++*counted;
+            continue;
+        }
         if (status == PSQ_TUPLES_CHUNK)
             state->chunks++;
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
@@ -164,7 +193,8 @@ collect(PGconn *conn, int *flights, psq_pump_state *state)
         if (status == PGRES_PIPELINE_SYNC) {
             PQclear(result);
             result = NULL;
-            --*flights;
+            if (--*flights == 0)
+                state->counting = 0;
             state->unheard = 0;
         }
         else if (state->unheard && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)) {
@@ -182,7 +212,7 @@ pump(PGconn *conn, int flights, int what, psq_pump_state *state)
 {
     int tls = PQsslInUse(conn);
     int flushed = PQflush(conn);
-    int reads = 0;
+    int reads = 0, counted = 0;
     int encoding;
     PyThreadState *released = NULL;
 
@@ -200,7 +230,7 @@ pump(PGconn *conn, int flights, int what, psq_pump_state *state)
     /* Rows that wait to be parsed come first: libpq's buffer would grow, and it moves all of it at each read. */
     if ((what & PSQ_READABLE) && (!(what & PSQ_GATHER) || PQisBusy(conn)) && !PQconsumeInput(conn))
         state->flags |= PSQ_BROKEN;
-    while (collect(conn, &flights, state) && !(state->flags & PSQ_BROKEN)) {
+    while (collect(conn, &flights, &counted, state) && !(state->flags & PSQ_BROKEN)) {
         /* The socket may hold more, or be silent while OpenSSL holds a part of a record: one read more. Stop if there was
          * nothing before it, unless a record arrived at that moment and OpenSSL holds a part of that one. */
         int waiting = psq_readable_bytes(PQsocket(conn));
@@ -216,7 +246,7 @@ pump(PGconn *conn, int flights, int what, psq_pump_state *state)
         if (!PQconsumeInput(conn))
             state->flags |= PSQ_BROKEN;
         else if (waiting <= 0 && psq_tls_pending(conn) == 0) {
-            collect(conn, &flights, state);
+            collect(conn, &flights, &counted, state);
             break;
         }
     }
@@ -245,12 +275,18 @@ psq_pump_clear(psq_pump_state *state)
 PGresult *
 psq_pump_one(PGconn *conn, int flights, int what, psq_pump_state *state)
 {
+    int silent = 0;
+
     pump(conn, flights, what, state);
-    if (state->count != 2 || state->flags != 0 || state->statuses[0] != PGRES_TUPLES_OK || state->results[1] != NULL)
+    while (silent < state->count && state->results[silent] == NULL && state->statuses[silent] >= 0)
+        silent++;
+    if (state->count != silent + 2 || state->flags != 0 || state->statuses[silent] != PGRES_TUPLES_OK ||
+        state->results[silent + 1] != NULL)
         return NULL;
     state->count = 0;
-    state->rows = PQntuples(state->results[0]);
-    return state->results[0];
+    state->silent = silent;
+    state->rows = PQntuples(state->results[silent]);
+    return state->results[silent];
 }
 
 int

@@ -24,11 +24,14 @@
 #define PSQ_CHUNK_ROWS 512
 #define PSQ_CHUNKS_PER_PUMP 2
 
-/* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. `notify` is the caller's to free. */
+/* results[i] is NULL for the Sync that ends a flight; statuses[i] is its ExecStatusType. Where statuses[i] is negative,
+ * so many results without an error were counted and dropped. `notify` is the caller's to free. */
 typedef struct {
     int count;
     int flags;
+    int counting; /* of the last of the flights results without an error are only counted; 0 again with its Sync */
     int rows;     /* of the result that psq_pump_one returned */
+    int silent;   /* flights that ended before that one's, with nothing to tell */
     int encoding; /* libpq's number of the session's client_encoding */
     int unheard;  /* until the next Sync nobody wants to know what has succeeded */
     PGnotify *notify;
@@ -39,8 +42,9 @@ typedef struct {
     int statuses[65];
 } psq_pump_state;
 
-/* Flush, read, and deliver the results of at most `flights` flights (one Sync each). The caller owns the results. When there is just one, TUPLES_OK, and its Sync, which is the everyday answer, returns it and leaves the state
- * empty but for `rows`; otherwise NULL, and the state says what there was. Never blocks. Called with the GIL. */
+/* Flush, read, and deliver the results of at most `flights` flights (one Sync each). The caller owns the results. When there
+ * is just one, TUPLES_OK, and its Sync, which is the everyday answer, returns it and leaves the state empty but for `rows` and
+ * `silent`; otherwise NULL, and the state says what there was. Never blocks. Called with the GIL. */
 PGresult *psq_pump_one(PGconn *conn, int flights, int what, psq_pump_state *state);
 
 /* Free what was begun, when the connection is of no use any more. */

@@ -77,6 +77,12 @@ read4(const unsigned char *at)
     return (uint32_t) at[0] | (uint32_t) at[1] << 8 | (uint32_t) at[2] << 16 | (uint32_t) at[3] << 24;
 }
 
+static inline uint32_t
+read4_network(const unsigned char *at)
+{
+    return (uint32_t) at[0] << 24 | (uint32_t) at[1] << 16 | (uint32_t) at[2] << 8 | (uint32_t) at[3];
+}
+
 static inline uint64_t
 read8(const unsigned char *at)
 {

@@ -55,19 +55,51 @@ read_head(reader *in, int count)
 }
 
 static int
-add_row(psq_records *records, const psq_column *columns, reader (*readers)[PSQ_COLUMN_STREAMS], int column_count,
-        int row, int *unfit)
+add_cell(psq_records *records, int kind, reader *in, int is_null)
 {
-    char *to = reserve(records, 2);
+    return is_null ? psq_write_record_null(records) : psq_write_record_cell(records, kind, in);
+}
 
-    if (to == NULL)
+/* The cell becomes a parameter: send.h's head is four bytes longer than COPY's, which is overwritten. */
+static int
+add_parameter(psq_records *records, int kind, reader *in, int is_null)
+{
+    size_t before = records->size;
+    int32_t head[2];
+    int outcome;
+
+    if (kind == PSQ_COLUMN_RAW)
+        return add_cell(records, kind, in, is_null);
+    if (reserve(records, 4) == NULL)
         return NO_MEMORY;
-    put2(to, (uint32_t) column_count);
-    records->size += 2;
+    records->size += 4;
+    outcome = add_cell(records, kind, in, is_null);
+    if (outcome != WRITTEN)
+        return outcome;
+    if (reserve(records, 1) == NULL)
+        return NO_MEMORY;
+    records->data[records->size++] = 0;
+    head[0] = (int32_t) read4_network((const unsigned char *) records->data + before + 4);
+    head[1] = head[0] >= 0 && kind != PSQ_COLUMN_TEXT;
+    memcpy(records->data + before, head, sizeof head);
+    return WRITTEN;
+}
+
+static int
+add_row(psq_records *records, const psq_column *columns, reader (*readers)[PSQ_COLUMN_STREAMS], int column_count,
+        int row, int as_parameters, int *unfit)
+{
+    if (!as_parameters) {
+        char *to = reserve(records, 2);
+
+        if (to == NULL)
+            return NO_MEMORY;
+        put2(to, (uint32_t) column_count);
+        records->size += 2;
+    }
     for (int i = 0; i < column_count; i++) {
         int is_null = columns[i].present != NULL && !columns[i].present[row];
-        int outcome =
-            is_null ? psq_write_record_null(records) : psq_write_record_cell(records, columns[i].kind, readers[i]);
+        int outcome = (as_parameters ? add_parameter : add_cell)(records, columns[i].kind, readers[i], is_null);
 
         *unfit = i;
         if (outcome != WRITTEN)
@@ -77,7 +109,8 @@ add_row(psq_records *records, const psq_column *columns, reader (*readers)[PSQ_C
 }
 
 int
-psq_records_add(psq_records *records, int row_count, const psq_column *columns, int column_count, int *unfit)
+psq_records_add(psq_records *records, int row_count, const psq_column *columns, int column_count, int as_parameters,
+                int *unfit)
 {
     size_t before = records->size;
     reader(*readers)[PSQ_COLUMN_STREAMS] = calloc((size_t) column_count + 1, sizeof *readers);
@@ -95,7 +128,7 @@ psq_records_add(psq_records *records, int row_count, const psq_column *columns, 
         }
     }
     for (int row = 0; row < row_count && outcome == WRITTEN; row++)
-        outcome = add_row(records, columns, readers, column_count, row, unfit);
+        outcome = add_row(records, columns, readers, column_count, row, as_parameters, unfit);
     free(readers);
     if (outcome != WRITTEN)
         records->size = before;

@@ -50,8 +50,10 @@ typedef struct {
     size_t capacity;
 } psq_records;
 
-/* Append rows, all or none. `*unfit` is the column that has an unfit value. */
-int psq_records_add(psq_records *records, int row_count, const psq_column *columns, int column_count, int *unfit);
+/* Append rows, all or none. `*unfit` is the column that has an unfit value. `as_parameters`: not for COPY, but packed as
+ * send.h has parameters, TEXT in text and all others in binary; RAW is packed so already. */
+int psq_records_add(psq_records *records, int row_count, const psq_column *columns, int column_count, int as_parameters,
+                    int *unfit);
 
 /* The same of rows in one stream, a list of lists or tuples; of the kinds there may be none that takes ints for something
  * else, nor BYTES, where marshal writes more than Python's codecs take. */

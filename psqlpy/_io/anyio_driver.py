@@ -19,7 +19,7 @@ from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import can_spawn, spawn_system_task
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.connect import Wait
-from psqlpy._protocol.request import Request
+from psqlpy._protocol.request import Displaced, Request
 from psqlpy._protocol.session import Session
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class AnyioDriver:
     async def _wait(self, request: Request) -> None:
         try:
             while not request.done:
+                if request.displaced:
+                    raise Displaced
                 await self._turn(request, request)
         except BaseException:
             self._stop_waiting(request)

@@ -20,7 +20,7 @@ from psqlpy._io.notebook import keep_interruptible
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
-from psqlpy._protocol.request import Request
+from psqlpy._protocol.request import Displaced, Request
 from psqlpy._protocol.session import CLOSED, Session
 
 if TYPE_CHECKING:
@@ -163,6 +163,9 @@ class AsyncioDriver:
                 except BaseException:
                     self.leave(request)
                     raise
+                if not request.done:
+                    self.leave(request)
+                    raise Displaced
             else:
                 await self._run_until(request, future, deadline)
         elif session.state is CLOSED:
@@ -182,6 +185,8 @@ class AsyncioDriver:
             timer.cancel()
         if not request.done:
             self.leave(request)
+            if request.displaced:
+                raise Displaced
             raise query_timeout(began, request)
 
     async def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from psqlpy._io import background
-from psqlpy._pq.connection import Canceller
+from psqlpy._pq.canceller import Canceller
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
 from psqlpy._protocol.state import State

@@ -9,6 +9,13 @@ from typing import Any
 from psqlpy import exceptions
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether it has to be waited for, as far as can be seen without a call."""
+    import inspect
+
+    return inspect.iscoroutinefunction(function)
+
+
 async def async_invoke(
     function: Callable[..., Any], what: str, deadline: float | None, *arguments: Any
 ) -> Any:

@@ -14,10 +14,10 @@ from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.cancel import break_off, cancel_what_runs, shut_down
 from psqlpy._io.drive import make_driver
-from psqlpy._io.primitives import AsyncWake, both
+from psqlpy._io.primitives import AsyncWake, async_sleep, both
 from psqlpy._io.process import watch
 from psqlpy._io.running import enclosing_loop, running_loop
-from psqlpy._io.system_task import call_soon
+from psqlpy._io.system_task import call_soon, spawn_system_task
 from psqlpy._io.thread_driver import ThreadDriver
 from psqlpy._pq.connection import look
 from psqlpy._protocol.request import Request
@@ -47,10 +47,12 @@ def is_asyncio(driver: AsyncioDriver | AnyioDriver | None) -> TypeIs[AsyncioDriv
 class _Link:
     """What both have."""
 
-    __slots__ = ("__weakref__", "session")
+    __slots__ = ("__weakref__", "serves_shared", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        # Set up for statements of several callers, read-only: its next sole user needs it reset.
+        self.serves_shared = False
         watch(session)
 
     @property
@@ -61,6 +63,11 @@ class _Link:
     def is_quiet(self) -> bool:
         """Nothing at all is on its way."""
         return self.session.is_quiet
+
+    @property
+    def has_input(self) -> bool:
+        """Whether something has arrived that wasn't read yet."""
+        return not self.is_closed and bool(look(self.session.fd))
 
     def cut(self) -> None:
         """Break the connection from any thread: whoever waits on it finds out and closes it."""
@@ -227,6 +234,18 @@ class AsyncLink(_Link):
         """Whether it waits for a cancelled request under an event loop that doesn't run any more."""
         return self.driver is not None and not self.driver.is_alive
 
+    def watch(self, seconds: float, check: Callable[[], bool]) -> None:
+        """Call `check`, which must not raise, every so many seconds, as long as it returns True."""
+        driver = self.driver
+        if is_asyncio(driver):
+            driver.loop.call_later(seconds, self._watch, seconds, check)
+        else:
+            spawn_system_task(_watch_in_task, seconds, check)
+
+    def _watch(self, seconds: float, check: Callable[[], bool]) -> None:
+        if check():
+            self.watch(seconds, check)
+
     def close(self) -> None:
         """Close the connection, from any thread; requests in it fail. Waits for nothing."""
         driver = self.driver
@@ -266,6 +285,13 @@ class AsyncLink(_Link):
         except RuntimeError:
             # Closed this moment.
             callback()
+
+
+async def _watch_in_task(seconds: float, check: Callable[[], bool]) -> None:
+    while True:
+        await async_sleep(seconds)
+        if not check():
+            return
 
 
 class SyncLink(_Link):
@@ -323,6 +349,10 @@ class SyncLink(_Link):
 
     def is_stranded(self) -> bool:
         return False
+
+    def watch(self, seconds: float, check: Callable[[], bool]) -> None:
+        """Have whoever waits call `check` now and then, as long as it returns True."""
+        self.driver.check = check
 
     def close(self) -> None:
         """Close the connection, from any thread; requests in it fail. Waits for nothing."""

@@ -15,7 +15,7 @@ from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.notifications import Attention
 from psqlpy._protocol.pausing import PausingDialogue
 from psqlpy._protocol.pipeline import Pipeline
-from psqlpy._protocol.request import Request
+from psqlpy._protocol.request import Displaced, Request
 from psqlpy._protocol.session import Session
 from psqlpy._query_event import QueryEvent
 
@@ -101,6 +101,9 @@ class AsyncLoggedLink(AsyncLink):
         report = _Report(self, request)
         try:
             await AsyncLink.run(self, request, deadline)
+        except Displaced:
+            # It is run again, and reported then.
+            raise
         except BaseException as error:
             report.end(error)
             raise
@@ -133,6 +136,8 @@ class SyncLoggedLink(SyncLink):
         report = _Report(self, request)
         try:
             self.driver.run(request, deadline, its_turn)
+        except Displaced:
+            raise
         except BaseException as error:
             report.end(error)
             raise

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from psqlpy import exceptions
 from psqlpy._io import background
@@ -19,8 +20,13 @@ from psqlpy._protocol.pausing import PausingDialogue
 
 def async_attach(dialogue: PausingDialogue) -> None:
     """Tell a dialogue who goes on with it: the running task."""
-    caller = _current_task()
-    dialogue.is_own_caller = lambda: caller is not None and (_current_task() is caller or _has_ended(caller))
+    task = _current_task()
+    if task is None:
+        dialogue.is_own_caller = bool
+        return
+    # Weakly: one that has failed keeps its frames, and they what has to be dropped for the connection to be free.
+    caller = ref(task)
+    dialogue.is_own_caller = lambda: _is_or_has_ended(caller())
 
 
 def sync_attach(dialogue: PausingDialogue) -> None:
@@ -39,8 +45,10 @@ def _current_task() -> Any:
     return trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None
 
 
-def _has_ended(task: Any) -> bool:
-    """Whether a task, of asyncio or trio, will never run again: waiting for what it began would take for ever."""
+def _is_or_has_ended(task: Any) -> bool:
+    """Whether a task, of asyncio or trio, runs now or never will again: what it began is waited for in vain."""
+    if task is None or task is _current_task():
+        return True
     import inspect
 
     asyncio = sys.modules.get("asyncio")

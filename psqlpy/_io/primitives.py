@@ -40,6 +40,16 @@ if hasattr(os, "register_at_fork"):
 monotonic = time.monotonic
 
 
+def async_home() -> object:
+    """What those have in common who may use one connection at once: their event loop, and its thread."""
+    return running_loop(), threading.get_ident()
+
+
+def sync_home() -> object:
+    """All threads may use one connection at once."""
+    return "threads"
+
+
 class AsyncWake:
     """Something one task waits for, again after a deadline, and any thread may announce, once.
 

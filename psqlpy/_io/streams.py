@@ -9,12 +9,17 @@ import io
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from psqlpy import exceptions
 from psqlpy._io import background
 from psqlpy._io.primitives import AsyncWake
+from psqlpy._io.system_task import spawn_system_task
 
+T = TypeVar("T")
+
+# How often it is looked, while a source is waited for, whether there is still any use in that. Seconds.
+_LOOK_INTERVAL = 0.05
 # A file's next part. Bytes.
 READ_SIZE = 256 * 1024
 
@@ -36,12 +41,13 @@ class AsyncItems:
     """The items of an iterable or of an asynchronous iterable, some at a time."""
 
     def __init__(self, source: Any) -> None:
-        self._async = hasattr(source, "__aiter__")
-        self._items: Any = source.__aiter__() if self._async else iter(source)
+        #: Whether others have their turn while the next item is waited for.
+        self.waits = hasattr(source, "__aiter__")
+        self._items: Any = source.__aiter__() if self.waits else iter(source)
 
     async def take(self, count: int, until: float, deadline: float | None) -> list[Any]:
         """The next items, `count` at most, fewer when it is past `until`; none at the end."""
-        if not self._async:
+        if not self.waits:
             return _take(self._items, count, deadline)
         if deadline is None:
             return await self._gather(count, until)
@@ -52,6 +58,16 @@ class AsyncItems:
         if scope.cancelled_caught:
             raise out_of_time()
         return []
+
+    async def close(self) -> None:
+        """Nothing more will be taken: let an asynchronous iterator know. What it raises then is nobody's."""
+        close = getattr(self._items, "aclose", None) if self.waits else None
+        if close is not None:
+            try:
+                await close()
+            except Exception:
+                # What happened before is the error to see.
+                pass
 
     async def _gather(self, count: int, until: float) -> list[Any]:
         items: list[Any] = []
@@ -65,6 +81,8 @@ class AsyncItems:
 class SyncItems:
     """The items of an iterable, some at a time."""
 
+    waits = False
+
     def __init__(self, source: Iterable[Any]) -> None:
         self._items = iter(source)
 
@@ -72,11 +90,46 @@ class SyncItems:
         """The next items, `count` at most; none at the end."""
         return _take(self._items, count, deadline)
 
+    def close(self) -> None:
+        """Nothing more will be taken."""
+
 
 def _take(items: Iterator[Any], count: int, deadline: float | None) -> list[Any]:
     taken = list(islice(items, count))
     _check(deadline)
     return taken
+
+
+async def async_unless(
+    take: Callable[[float | None], Awaitable[T]], deadline: float | None, is_over: Callable[[], bool]
+) -> T | None:
+    """Wait for a source's next part, but no longer than until `is_over`, which is asked now and then: None then."""
+    import anyio
+
+    watching = anyio.CancelScope()
+
+    async def watch() -> None:
+        with watching:
+            while True:
+                await anyio.sleep(_LOOK_INTERVAL)
+                if is_over():
+                    scope.cancel()
+                    break
+
+    with anyio.CancelScope() as scope:
+        spawn_system_task(watch)
+        try:
+            return await take(deadline)
+        finally:
+            watching.cancel()
+    return None
+
+
+def sync_unless(
+    take: Callable[[float | None], T], deadline: float | None, is_over: Callable[[], bool]
+) -> T | None:
+    """Take a source's next part: a thread that waits in it can't look meanwhile."""
+    return take(deadline)
 
 
 def is_iterable(source: object) -> bool:
@@ -103,7 +156,7 @@ class AsyncFile:
     @classmethod
     async def open(cls, path: Any, mode: str, deadline: float | None) -> AsyncFile:
         """Open a file by its path."""
-        return cls(await _in_thread(lambda: open(path, mode), deadline))
+        return cls(await _in_thread(lambda: _opened(path, mode), deadline))
 
     async def read(self, deadline: float | None) -> Any:
         """The next part; nothing at the end."""
@@ -137,7 +190,7 @@ class SyncFile:
     @classmethod
     def open(cls, path: Any, mode: str, deadline: float | None) -> SyncFile:
         """Open a file by its path."""
-        return cls(open(path, mode))
+        return cls(_opened(path, mode))
 
     def read(self, deadline: float | None) -> Any:
         """The next part; nothing at the end."""
@@ -156,6 +209,11 @@ class SyncFile:
     def close(self) -> None:
         """Close it."""
         _close_quietly(self._file)
+
+
+def _opened(path: Any, mode: str) -> Any:
+    # A buffer would wait until it is full, which in a pipe may be never.
+    return open(path, mode, 0 if mode == "rb" else -1)
 
 
 def _write(file: Any, data: bytes) -> Any:

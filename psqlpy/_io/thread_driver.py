@@ -19,7 +19,7 @@ from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
 from psqlpy._protocol.failures import closed
-from psqlpy._protocol.request import Request
+from psqlpy._protocol.request import Displaced, Request
 from psqlpy._protocol.session import CLOSED, Session
 
 if TYPE_CHECKING:
@@ -35,17 +35,21 @@ _LONGEST_POLL = 200
 _CANCEL_POLL = 5
 # While a cancelled statement of another caller is in the connection. Milliseconds.
 _LEFT_POLL = 50
+# While somebody wants to know whether what is oldest in the connection ends. Milliseconds.
+_CHECK_POLL = 25
 
 
 class ThreadDriver:
     """One session's waiting threads."""
 
-    __slots__ = ("_left", "_reader", "_waiting", "lock", "on_settled", "session")
+    __slots__ = ("_left", "_reader", "_waiting", "check", "lock", "on_settled", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.lock = Lock()
         self.on_settled: Callable[[], None] | None = None
+        # Called now and then by the one who reads, under the lock, as long as it returns True.
+        self.check: Callable[[], bool] | None = None
         # The request whose caller reads for all.
         self._reader: Request | None = None
         # Those who wait while another one reads; each has a lock that is released to wake it.
@@ -62,6 +66,8 @@ class ThreadDriver:
                 if self._reader is None and not request.done:
                     self._reader = request
             while not request.done:
+                if request.displaced:
+                    raise Displaced
                 if deadline is not None and time.monotonic() >= deadline:
                     raise query_timeout(began, request)
                 if self._reader is request:
@@ -93,16 +99,23 @@ class ThreadDriver:
         session = self.session
         # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
-            while not request.done and not session.is_paused:
+            while not (request.done or request.displaced or session.is_paused):
                 longest = 0 if session.has_more else _milliseconds(deadline)
                 if self._left:
                     longest = min(longest, _LEFT_POLL)
                     self._step_left()
+                if self.check is not None:
+                    longest = min(longest, _CHECK_POLL)
                 ready = wait(session.fd, _READ_WRITE if session.wants_write else _READ, longest)
                 if ready or session.has_more:
                     with self.lock:
                         if session.state is not CLOSED:
                             session.pump(ready)
+                check = self.check
+                if check is not None:
+                    with self.lock:
+                        if not check() and self.check is check:
+                            self.check = None
                 if session.state is CLOSED:
                     # An interrupt may have kept it from failing what was in it.
                     request.fail(closed(session.close_reason, written=request.written))

@@ -144,6 +144,11 @@ class Policy(Generic[C]):
         """Return max_size, size, available, waiting. Calls that are opening a connection count as waiting."""
         return self._max_size, self.size, len(self._idle), len(self._waiting) + len(self._opening)
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether whoever comes now has to wait: nothing is idle, and no place is free."""
+        return not self._idle and self.size >= self._max_size
+
     def held(self) -> list[C]:
         """Return the connections that are in use or being cleaned: those that `close` leaves alone."""
         return [*self._leased, *self._cleaning]

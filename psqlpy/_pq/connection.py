@@ -1,4 +1,4 @@
-"""PGconn: one connection of libpq. Every method returns at once (but `Canceller.run`); none waits and none retries.
+"""PGconn: one connection of libpq. Every method returns at once; none waits and none retries.
 
 Not thread-safe: whoever owns the connection holds its lock around each call.
 """
@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from psqlpy._pq.callbacks import NoticeBox
+from psqlpy._pq.canceller import Canceller
 from psqlpy._pq.enums import ConnStatus, PollingStatus, TransactionStatus
 from psqlpy._pq.module import ffi, lib
 from psqlpy._pq.result import PGresult, text
@@ -31,9 +32,7 @@ ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 _TUPLES_OK = 2
 # How many are known from the status.
 _ROWS = {1: 0}
-_SYNC = 10
 _LAST_WORDS = ("FATAL", "PANIC")
-_CANCEL_MESSAGE_SIZE = 256
 
 # Counts forks: a connection made by an ancestor process isn't ours to end, its socket is shared with the parent.
 _forks = 0
@@ -236,6 +235,10 @@ class PGconn:
             lib.psq_send_execute_rows(self.pointer, name, rows, count, packed, len(packed), result_format)
         )
 
+    def count_results(self) -> None:
+        """Keep only errors of the flight that was begun last, and count all else. None may follow it meanwhile."""
+        self._pump.counting = 1
+
     def send_unnamed(self, query: bytes, oids: tuple[int, ...], packed: bytes, result_format: int) -> bool:
         types = ffi.new("Oid[]", oids) if oids else ffi.NULL
         return bool(
@@ -271,20 +274,25 @@ class PGconn:
         """Send, read and parse without waiting. The everyday answer is returned: rows and their Sync, nothing else.
 
         `what`: 1 if there may be something to read, and GATHER for rows in chunks, of status TUPLES_CHUNK, if there are
-        many. After None `pumped` tells what there was.
+        many. Before it `silent` flights may have ended. After None `pumped` tells what there was.
         """
         state = self._pump
         pointer = _pump_one(self.pointer, flights, what, state)
         return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
 
+    @property
+    def silent(self) -> int:
+        """Flights without results that ended before the one whose rows `pump_one` has just returned."""
+        return int(self._pump.silent)
+
     def pumped(self) -> tuple[int, Sequence[tuple[int, PGresult | None]]]:
-        """What `pump_one` found: flags, and (status, result) pairs; the result is None for a Sync."""
+        """Flags and (status, result) pairs; the result is None for a Sync, and for -status that were counted."""
         state = self._pump
         count = state.count
         if not count:
             return state.flags, []
         return state.flags, [
-            (status, None if status == _SYNC else PGresult(pointer, status, _ROWS.get(status)))
+            (status, PGresult(pointer, status, _ROWS.get(status)) if pointer else None)
             for status, pointer in zip(
                 ffi.unpack(state.statuses, count), ffi.unpack(state.results, count), strict=True
             )
@@ -359,31 +367,6 @@ class PGconn:
     def canceller(self) -> Canceller:
         """Prepare a request to cancel what the connection runs."""
         return Canceller(self.pointer)
-
-
-class Canceller:
-    """One cancel request: made under the connection's lock, run in any thread, also after the connection is gone."""
-
-    __slots__ = ("_cancel", "_handle")
-
-    def __init__(self, pointer: Any) -> None:
-        self._handle = lib.psq_cancel_create(pointer)
-        self._cancel = ffi.NULL if self._handle != ffi.NULL else lib.PQgetCancel(pointer)
-
-    def run(self) -> str | None:
-        """Send the request and wait until the server has taken it: None, or why that failed.
-
-        Before libpq 17 the request is sent in plain text, also for an encrypted connection (manual, "Canceling
-        Queries in Progress").
-        """
-        message = ffi.new("char[]", _CANCEL_MESSAGE_SIZE)
-        done = lib.psq_cancel_run(self._handle, self._cancel, message, _CANCEL_MESSAGE_SIZE)
-        return None if done else (text(message) or "").strip() or "cancel request failed"
-
-    def __del__(self) -> None:
-        lib.psq_cancel_finish(self._handle)
-        if self._cancel != ffi.NULL:
-            lib.PQfreeCancel(self._cancel)
 
 
 def look(fd: int) -> bool:

@@ -1,4 +1,4 @@
-"""RecordBuffer: records as the data of COPY, written by C from columns of values. Nothing here waits."""
+"""RecordBuffer: records as the data of COPY, or as parameters, written by C from columns. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plain_kinds(kinds: Sequence[int | None]) -> Any:
 
 
 class RecordBuffer:
-    """Data of COPY that grows until it is taken."""
+    """Data of COPY, or parameters, that grow until they are taken."""
 
     __slots__ = ("_records", "_unfit")
 
@@ -75,8 +75,11 @@ class RecordBuffer:
         if not lib.psq_records_append(self._records, data, len(data)):
             raise MemoryError
 
-    def add(self, row_count: int, columns: Sequence[Streams]) -> int | None:
-        """Add rows of the binary format; otherwise nothing, and the column that has a value C doesn't take."""
+    def add(self, row_count: int, columns: Sequence[Streams], as_parameters: bool = False) -> int | None:
+        """Add rows of the binary format; otherwise nothing, and the column that has a value C doesn't take.
+
+        `as_parameters`: packed as a statement's parameters instead, in the binary format or in text.
+        """
         described = ffi.new("psq_column[]", len(columns))
         # The streams are the caller's: the pointers are good for this call.
         for to, (kind, streams, present) in zip(described, columns, strict=True):
@@ -87,7 +90,9 @@ class RecordBuffer:
                 to.sizes[index] = len(stream)
             if present is not None:
                 to.present = ffi.from_buffer(present)
-        outcome = lib.psq_records_add(self._records, row_count, described, len(columns), self._unfit)
+        outcome = lib.psq_records_add(
+            self._records, row_count, described, len(columns), as_parameters, self._unfit
+        )
         if outcome == lib.PSQ_RECORDS_NO_MEMORY:
             raise MemoryError
         return None if outcome == lib.PSQ_RECORDS_ADDED else int(self._unfit[0])

@@ -84,7 +84,9 @@ class StatementTraits:
         )
         #: Reads, and calls nothing but built-in functions that do no more; as far as a text can tell, which doesn't
         #: show what a view or an operator calls.
-        self.only_reads: bool = not self.is_empty and known and not _may_act(self.keyword, tokens)
+        self.only_reads: bool = (
+            not self.is_empty and known and not _may_act(self.keyword, tokens, HARMLESS_FUNCTIONS)
+        )
         #: Until it has ended nobody knows whether a transaction is open, or which statements are prepared.
         self.unsettles_session: bool = self.may_control_transaction or self.drops_prepared
 
@@ -105,6 +107,34 @@ def classify(query: str) -> StatementTraits:
         complete=complete,
         block_prepares=block_prepares,
     )
+
+
+def is_shareable(query: str) -> bool:
+    """Whether a statement may travel on a connection that others use: it reads, and calls built-in functions only.
+
+    As far as a text can tell, which doesn't show what views, operators, casts and `row.function` call.
+    """
+    # Not needed where nothing is shared.
+    from psqlpy._protocol.shareable_functions import SHAREABLE_FUNCTIONS
+
+    tokens, second, complete = _first_statement(query)
+    if second >= 0 or not complete or not _TELLS_OF_SESSION.isdisjoint(tokens):
+        return False
+    keyword = next((token for token in tokens if token != "("), "")
+    if tokens[:2] == ["SHOW", "ALL"]:
+        return False
+    return not _may_act(keyword, tokens, SHAREABLE_FUNCTIONS)
+
+
+# What is not the same on every connection, or on a shared one, which is read-only.
+_TELLS_NAMES = (
+    "DEFAULT_TRANSACTION_READ_ONLY",
+    "TRANSACTION_READ_ONLY",
+    "PG_SETTINGS",
+    "PG_CURSORS",
+    "PG_PREPARED_STATEMENTS",
+)
+_TELLS_OF_SESSION = frozenset((*_TELLS_NAMES, *(f'"{name.lower()}"' for name in _TELLS_NAMES)))
 
 
 def may_prepare(script: str) -> bool:
@@ -277,7 +307,7 @@ def _is_plain(keyword: str, tokens: list[str]) -> bool:
     return keyword in ("SELECT", "VALUES")
 
 
-def _may_act(keyword: str, tokens: list[str]) -> bool:
+def _may_act(keyword: str, tokens: list[str], harmless: frozenset[str]) -> bool:
     if keyword not in _READS:
         return True
     opened_by: list[str] = []  # the two tokens before each open parenthesis
@@ -287,7 +317,7 @@ def _may_act(keyword: str, tokens: list[str]) -> bool:
         if token in _WRITES or (previous == "FOR" and token in _LOCKS):
             return True
         if token == "(":
-            if _may_be_unknown_function(previous, before, schema):
+            if _may_be_unknown_function(previous, before, schema, harmless):
                 return True
             opened_by.append(f"{before} {previous}")
         elif token == ")" and opened_by and opened_by.pop() == "DISTINCT ON":
@@ -297,14 +327,14 @@ def _may_act(keyword: str, tokens: list[str]) -> bool:
     return False
 
 
-def _may_be_unknown_function(name: str, before: str, schema: str | None) -> bool:
+def _may_be_unknown_function(name: str, before: str, schema: str | None, harmless: frozenset[str]) -> bool:
     """Tell whether `name (`, behind `before`, may call a function that isn't known to be harmless."""
     if not _is_name(name):
         return False
     function = name[1:-1] if name.startswith('"') else name.lower() if name.isascii() else name
     if before == ".":
-        return schema not in ("PG_CATALOG", '"pg_catalog"') or function not in HARMLESS_FUNCTIONS
-    if before in _NAMES_NO_FUNCTION or function in HARMLESS_FUNCTIONS:
+        return schema not in ("PG_CATALOG", '"pg_catalog"') or function not in harmless
+    if before in _NAMES_NO_FUNCTION or function in harmless:
         return False
     if name in _INFIX:
         return before not in _OPERANDS and (not _is_name(before) or before in _NO_FUNCTIONS or before == "BY")

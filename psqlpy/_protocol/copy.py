@@ -18,11 +18,13 @@ from psqlpy._protocol.want import Want
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
 
 # What one turn takes at most: a loop isn't held for longer than that takes to handle.
 CHUNK = 128 * 1024
 
 _LEFT = b"the source of the data has failed"
+_REFUSED = "the server has refused the data"
 
 
 class Copy(PausingDialogue):
@@ -108,7 +110,7 @@ class CopyIn(Copy):
         """Send all as `flush` does, unless the server has refused the data: then nobody need make more of it."""
         while True:
             if pgconn.refuses_copy():
-                self.stop("the server has refused the data")
+                self.stop(_REFUSED)
                 return
             left = pgconn.flush()
             if left < 0:
@@ -123,6 +125,15 @@ class CopyIn(Copy):
                 and not pgconn.consume(copy_out=True)
             ):
                 raise exceptions.ConnectionLostError(pgconn.error_message)
+
+    def is_refused(self, session: Session) -> bool:
+        """Look whether there is any use in waiting for more data, and send what is left of that before."""
+        if not self.paused or session.is_closed:
+            return True
+        if not session.pgconn.refuses_copy() and session.pgconn.flush() >= 0:
+            return False
+        self.stop(_REFUSED)
+        return True
 
     def stop(self, reason: str) -> None:
         """End it with the next run, as failed."""

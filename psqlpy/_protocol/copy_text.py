@@ -61,27 +61,28 @@ def qualified(table_name: str, schema_name: str | None) -> str:
     return table if schema_name is None else f"{quote_identifier(schema_name).decode()}.{table}"
 
 
-def column_list(columns: Sequence[str] | None) -> str:
+def column_list(columns: Sequence[str] | None, option: str = "columns") -> str:
     """` ("a", "b")`, nothing for all columns."""
     if columns is None:
         return ""
-    return f" ({', '.join(quote_identifier(name).decode() for name in check_columns(columns))})"
+    return f" ({', '.join(quote_identifier(name).decode() for name in check_columns(columns, option))})"
 
 
-def check_columns(columns: Sequence[str]) -> list[str]:
-    """A list of names; ParameterTypeError and ParameterValueError."""
+def check_columns(columns: Sequence[str], option: str = "columns") -> list[str]:
+    """A list of names; ParameterTypeError and ParameterValueError, which say whose it is."""
     if isinstance(columns, str | bytes):
         raise exceptions.ParameterTypeError(
-            f"columns must be a list of names, not {type(columns).__name__}: put a single name into a list"
+            f"{option} must be a list of names, not {type(columns).__name__}: put a single name into a list"
         )
     try:
         names = list(columns)
     except TypeError:
         raise exceptions.ParameterTypeError(
-            f"columns must be a list of names, not {type(columns).__name__}"
+            f"{option} must be a list of names, not {type(columns).__name__}"
         ) from None
     if not names:
-        raise exceptions.ParameterValueError("columns has no names in it: leave it out to copy all columns")
+        purpose = " to copy all columns" if option == "columns" else ""
+        raise exceptions.ParameterValueError(f"{option} has no names in it: leave it out{purpose}")
     return names
 
 
@@ -135,7 +136,7 @@ def _option(name: str, value: object) -> str:
     if name.startswith("force_"):
         if value == "*":
             return "*"
-        return column_list(value)[1:]  # type: ignore[arg-type]  # checked there
+        return column_list(value, name)[1:]  # type: ignore[arg-type]  # checked there
     if not isinstance(value, str):
         raise exceptions.ParameterTypeError(f"{name} must be a str, not {type(value).__name__}")
     return quote_literal(value)

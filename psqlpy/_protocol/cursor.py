@@ -140,9 +140,13 @@ class OpenCursor(Opening):
         if not self.executing or self.failure is not None or self.refusal is not None or self.result is None:
             return super().land(session)
         # What was declared decides: the table may have changed since the statement was prepared.
-        self.columns = self.result.columns()
-        self.plan = session.registry.result_plan(self.columns)
-        return True
+        columns = self.columns = self.result.columns()
+        registry = session.registry
+
+        def learn() -> None:
+            self.plan = registry.result_plan(columns)
+
+        return settle(session, self, (), learn, registry.unknown(column[1] for column in columns))
 
 
 class Fetch(Request):

@@ -6,6 +6,7 @@ Not here: when the server is asked to cancel, which is _io/cancel.py's.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from psqlpy._protocol.commands import unsent_begin
@@ -65,6 +66,13 @@ class Draining:
         if request in self.flights:
             self.gate_open = False
             request.holds_followers = True
+
+    def displace(self) -> None:
+        """Send everybody elsewhere who waits behind the oldest flight; they leave when they notice."""
+        for request in (*islice(self.flights, 1, None), *self.retries, *self.queue):
+            if not (request.done or request.abandoned or request.silent or request.serves is not None):
+                request.displaced = True
+                request.stir()
 
     def start_cancel(self, by: object) -> None:
         """The server is being asked to cancel; `cancel_returned` follows in any case, with the same argument."""

@@ -96,10 +96,15 @@ def resolve_parameters(query: str, parameters: object) -> tuple[str, Sequence[An
     return named.text, values
 
 
-def _look_through(query: str) -> NamedQuery | None:
+def check_query(query: str) -> NamedQuery | None:
+    """Return what `bind_named` does; raises what is wrong with a query whatever its parameters are."""
     if not isinstance(query, str):
         raise ParameterTypeError(f"the query must be a str, not {type(query).__name__}")
-    named = bind_named(query)
+    return bind_named(query)
+
+
+def _look_through(query: str) -> NamedQuery | None:
+    named = check_query(query)
     if len(query) <= _REMEMBERED_LENGTH:
         if len(_remembered) >= _REMEMBERED_COUNT:
             # All at once: taking out the oldest needs an iterator, which another thread's insertion would

@@ -255,11 +255,15 @@ class Query(Request):
         described, self.result = self.result, None
         assert described is not None
         self.described = True
-        unknown = unknown_types(session, described)
+        unknown = self._unknown(session, described)
         if unknown and not self.looked_up:
             return self._look_up(session, described, unknown)
         describe(session, statement, described)
         return False
+
+    def _unknown(self, session: Session, described: PGresult) -> list[int]:
+        """The types to ask about before it is executed."""
+        return unknown_types(session, described)
 
     def _end_gathering(self, statement: Statement, gathered: Gathered) -> None:
         self.gathered = None

@@ -3,7 +3,8 @@
 The contract, for a request R in a session S:
 - S calls `R.write(S)` when it is R's turn; R encodes, sets `written` if the flight executes something, writes one
   flight that ends with exactly one Sync, and hands it to `S.fly`. What fails does so before anything is written.
-- S calls `R.receive(status, result)` for each result of the flight, in order, and `R.land(S)` when its Sync was read.
+- S calls `R.receive(status, result)` for each result of the flight, in order and `R.land(S)` when its Sync was
+  read; `R.receive_count` instead of `receive` of those that R wants to be only counted.
   `land` returns True when R has ended; with False S calls `write` again, before anyone else's.
 - For rows with the Sync behind them S calls `R.take(S, rows)` instead of both.
 - `holds_followers` is looked at after each write: True keeps everything behind R unwritten until R has landed.
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 
 TUPLES_OK = int(ExecStatus.TUPLES_OK)
+
+
+class Displaced(Exception):
+    """Raised to the caller of a request that is to be run on another connection. Never leaves the pool."""
 
 
 class Request:
@@ -51,6 +56,8 @@ class Request:
     silent = False
     # The request that waits for the end of this one; with its caller gone nobody needs this.
     serves: Request | None = None
+    # Its caller is to run it elsewhere, since what is in front of it doesn't end.
+    displaced = False
     wake: Callable[[None], object] | None = None
     # What `wake` raises when nobody waits any more, as the drivers know: asyncio's says so of its futures.
     TOO_LATE: tuple[type[Exception], ...] = ()
@@ -59,6 +66,10 @@ class Request:
         raise NotImplementedError
 
     def receive(self, session: Session, status: int, result: PGresult) -> None:
+        raise NotImplementedError
+
+    def receive_count(self, count: int) -> None:
+        """Take the number of results that weren't kept; only where the flight has asked for that."""
         raise NotImplementedError
 
     def land(self, session: Session) -> bool:

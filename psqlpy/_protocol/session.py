@@ -232,10 +232,13 @@ class Session(Draining):
                     return True
                 flights = self.flights
                 gather = GATHER if flights and flights[0].gathers else 0
-                result = self.pgconn.pump_one(len(flights), ready & 1 | gather)
+                result = self.pgconn.pump_one(count := len(flights), ready & 1 | gather)
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
-                    self._land(result)
+                    for _ in range(self.pgconn.silent if count > 1 else 0):
+                        self._land()
+                    if flights:
+                        self._land(result)
                     if not flights:
                         return had_to_write or self.state is not READY
                     if not self.wants_write:
@@ -245,12 +248,13 @@ class Session(Draining):
                 self.wants_write = bool(flags & WANT_WRITE)
                 for status, result in results:
                     if not self.flights:
-                        # A request before this one has closed the session.
-                        break
-                    if result is None:
-                        self._land()
-                    else:
+                        break  # a request before this one has closed the session
+                    if result is not None:
                         self.flights[0].receive(self, status, result)
+                    elif status < 0:
+                        self.flights[0].receive_count(-status)
+                    else:
+                        self._land()
                 if flags & ~WANT_WRITE:
                     self._attend(flags)
                 if self.flights and not self.wants_write:
@@ -267,10 +271,7 @@ class Session(Draining):
             raise
 
     def flush(self) -> None:
-        """Send what the socket takes, and read nothing: for one who writes while another reads.
-
-        Nothing is written by what it reads, then, that the one who reads wouldn't know of.
-        """
+        """Send what the socket takes, and read nothing: another reads, and wouldn't know what that makes us write."""
         if self.dialogue is not None:
             self.pump(2)
             return
@@ -313,8 +314,7 @@ class Session(Draining):
             raise
         if ended or request.abandoned:
             if not request.done:
-                # What `finish` does: every query comes by here.
-                request.done = True
+                request.done = True  # what `finish` does: every query comes by here
                 wake = request.wake
                 if wake is not None:
                     try:

@@ -21,6 +21,7 @@ from psqlpy._protocol.failures import closed, failed
 from psqlpy._protocol.pausing import PausingDialogue
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR
 from psqlpy._protocol.simple_query import flush
+from psqlpy._protocol.type_lookup import types_ahead
 from psqlpy._protocol.want import Want
 
 if TYPE_CHECKING:
@@ -150,6 +151,11 @@ class OpenStream(Opening):
             raise exceptions.combine(exceptions.ProgrammingError, self.family)(
                 f"{traits.keyword} can't be streamed: use execute"
             )
+
+    def _unknown(self, session: Session, described: PGresult) -> list[int]:
+        # While rows come nothing can be asked.
+        ahead = types_ahead(session.registry, described.columns())
+        return [*session.registry.unknown(described.parameter_oids()), *ahead]
 
     def _open(self, session: Session, statement: Statement, packed: bytes) -> None:
         stream = self.stream

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from psqlpy._codecs import catalog, self_described
+from psqlpy._codecs import catalog, oids, self_described
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Columns, Registry
     from psqlpy._codecs.rows import ResultPlan
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
@@ -58,7 +59,9 @@ class TypeLookup(Request):
         if self.undoing:
             commands = [_UNDO, _RELEASE]
         else:
-            commands = [catalog.question(self.types, pgconn.server_version)]
+            kept = session.registry.catalog
+            known = () if kept is None else (*kept.types, *kept.unknowable)
+            commands = [catalog.question(self.types, pgconn.server_version, known)]
             self.in_transaction = session.transaction_status is TransactionStatus.INTRANS
             if self.in_transaction:
                 commands = [_SAVEPOINT, *commands, _RELEASE]
@@ -95,6 +98,19 @@ def unknown_types(session: Session, described: PGresult) -> list[int]:
     return session.registry.unknown((*described.parameter_oids(), *(column[1] for column in columns)))
 
 
+def types_ahead(registry: Registry, columns: Columns) -> list[int]:
+    """Which types of columns to ask about before rows come during which nothing can be asked.
+
+    Record is one of them: its fields may be of any type.
+    """
+    types = {column[1] for column in columns}
+    wanted = registry.unknown(types)
+    known = registry.catalog
+    if types & self_described.RECORDS and known is not None and oids.RECORD not in known.unknowable:
+        wanted.append(oids.RECORD)
+    return wanted
+
+
 def look_up(session: Session, request: Request, types: list[int], then: Callable[[bool], None]) -> bool:
     """Have types looked up before `request`, which has just landed, goes on; returns what its `land` has to."""
     lookup = TypeLookup(types, then)
@@ -115,8 +131,9 @@ def settle(
     request: Request,
     results: Iterable[tuple[ResultPlan, PGresult]],
     learn: Callable[[], None],
+    also: Iterable[int] = (),
 ) -> bool:
-    """Have the types looked up that results name themselves; returns what the `land` of their request has to.
+    """Have types looked up that results name themselves, and `also` those; returns what their request's `land` has to.
 
     `learn` makes the plans anew: another statement may have found a change. The results stay, whether the types can be
     had or not.
@@ -124,9 +141,12 @@ def settle(
     registry = session.registry
     types = sorted(
         {
-            oid
-            for plan, result in results
-            for oid in self_described.types_to_look_up(registry, plan.self_described, result)
+            *also,
+            *(
+                oid
+                for plan, result in results
+                for oid in self_described.types_to_look_up(registry, plan.self_described, result)
+            ),
         }
     )
     if not types or not can_look_up(session, request):

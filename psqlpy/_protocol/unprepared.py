@@ -252,6 +252,7 @@ class Unprepared(Request):
             return self._land_question(session, self.asking)
         if self.unknown and self.failure is None:
             return self._look_up(session)
+        unread = False
         if self.incomplete:
             # Asked about again the next time.
             self.descriptions.pop(self.text, None)
@@ -271,14 +272,25 @@ class Unprepared(Request):
             family = exceptions.TransactionBeginError if self.skip else self.family
             self.fail(failed(self.failure, family, None if self.skip else self.text))
         elif self.result is not None and self.plan is not None:
-            self._check_columns(session, self.result)
+            unread = self._check_columns(session, self.result)
+            if unread and self.traits.only_reads and not (self.retried or self.abandoned):
+                # Once more, described anew.
+                self.descriptions.pop(self.text, None)
+                self.before, self.retried, self.encoded = (), True, False
+                self.described = self.result = None
+                if session.flights:
+                    session.retry_when_quiet(self)
+                return False
             if self.plan.has_dates:
                 self.plan = in_style(session, self.plan, self.columns)
         if self.traits.drops_prepared and self.failure is None:
             session.statements.clear()
-        if self.done or self.plan is None or not self.plan.self_described or self.result is None:
+        if self.done or self.plan is None or self.result is None:
             return True
-        return settle(session, self, [(self.plan, self.result)], lambda: self._learn(session))
+        new = session.registry.unknown(column[1] for column in self.columns) if unread else []
+        if not (new or self.plan.self_described):
+            return True
+        return settle(session, self, [(self.plan, self.result)], lambda: self._learn(session), new)
 
     def _learn(self, session: Session) -> None:
         self.plan = session.registry.result_plan(self.columns, self.plan.format)
@@ -300,12 +312,18 @@ class Unprepared(Request):
         self.failure = self.described = self.result = None
         self.encoded = False
 
-    def _check_columns(self, session: Session, result: PGresult) -> None:
-        """A table may have changed since the text was described: what came decides."""
+    def _check_columns(self, session: Session, result: PGresult) -> bool:
+        """A table may have changed since the text was described: what came decides. True if it can't all be read."""
         columns = result.columns()
-        if [column[:2] for column in self.columns] != [column[:2] for column in columns]:
-            described = self.descriptions.get(self.text)
-            if described is not None:
-                self.descriptions[self.text] = (described[0], columns)
-            self.columns = columns
-            self.plan = session.registry.result_plan(columns, self.plan.format)
+        if [column[:2] for column in self.columns] == [column[:2] for column in columns]:
+            return False
+        registry = session.registry
+        is_known = not registry.unknown(column[1] for column in columns)
+        # Of a statement that couldn't be described nothing was known: its rows are text, as any type can be.
+        was_described, self.columns = bool(self.columns), columns
+        described = self.descriptions.pop(self.text, None)
+        if described is not None and (is_known or not was_described):
+            self.descriptions[self.text] = (described[0], columns)
+        sent = self.plan.format
+        self.plan = registry.result_plan(columns, sent)
+        return was_described and not (is_known and sent in (TEXT, registry.result_plan(columns).format))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psqlpy._codecs.parameter_rows import encode_rows
 from psqlpy._protocol.batch import Batch, ReturningBatch
 from psqlpy._protocol.failures import failed
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, describe
@@ -66,7 +67,7 @@ class UnpreparedBatch(Batch):
         self.result = None
         try:
             describe(session, statement, described)
-            self.pieces.extend(statement.parameter_plan.encode_rows(self.rows))
+            self.pieces.extend(encode_rows(statement.parameter_plan, self.rows))
         except Exception as error:
             # Not before the Sync is read: with its caller gone, nobody might.
             self.unfit, self.result = error, described

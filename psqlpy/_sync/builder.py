@@ -217,15 +217,19 @@ class ConnectionPoolBuilder:
 
     def on_notice(self, on_notice: Hook) -> ConnectionPoolBuilder:
         """Set the function that gets the server's notices."""
-        return self._set("on_notice", check_hook(on_notice, "on_notice"))
+        return self._set("on_notice", check_hook(on_notice, "on_notice", plain=True))
 
     def on_query(self, on_query: Hook) -> ConnectionPoolBuilder:
         """Set the function that gets a QueryEvent for each statement."""
-        return self._set("on_query", check_hook(on_query, "on_query"))
+        return self._set("on_query", check_hook(on_query, "on_query", plain=True))
 
     def log_parameters(self, log_parameters: bool) -> ConnectionPoolBuilder:
         """Set whether these have the parameters' values, too, and not their types alone."""
         return self._set("log_parameters", Hooks(log_parameters=log_parameters).log_parameters)
+
+    def shared(self, shared: bool) -> ConnectionPoolBuilder:
+        """Set whether the pool pipelines small reads of several callers onto one connection."""
+        return self._set("shared", check_flag("shared", shared))
 
     def _seconds(self, name: str, value: int) -> ConnectionPoolBuilder:
         return self._set(f"{name}_sec", whole_number(value, name, 0, INT_MAX))

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._io.pausing import sync_attach, sync_leave, sync_turn
 from psqlpy._io.primitives import monotonic
-from psqlpy._io.streams import out_of_time
+from psqlpy._io.streams import out_of_time, sync_unless
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._protocol.copy import CopyIn
 from psqlpy._protocol.copy_text import Options, column_list, copy_from_stdin
 from psqlpy._protocol.failures import closed, failed
-from psqlpy._sync.copy_sources import Source
+from psqlpy._sync.copy_sources import Part, Source, check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +43,7 @@ class Sending:
         self._link = connection.link
         self._family = family
         self._deadline = deadline
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._began = monotonic()
         self._rows = 0
 
@@ -57,7 +58,7 @@ class Sending:
             self._link.run(copy, self._deadline)
             while part is not None and copy.paused:
                 self._send(copy, *part)
-                part = source.take(self._deadline)
+                part = self._next_part(copy, source)
             if copy.paused:
                 self._link.go_on(copy, self._deadline)
         except exceptions.QueryTimeoutError:
@@ -74,6 +75,12 @@ class Sending:
         finally:
             source.close()
         return self._finish(copy)
+
+    def _next_part(self, copy: CopyIn, source: Source) -> Part | None:
+        """None at the end, and when the server has refused what it was sent: the source may take its time."""
+        if not source.waits or not copy.paused:
+            return source.take(self._deadline)
+        return sync_unless(source.take, self._deadline, partial(copy.is_refused, self._link.session))
 
     def _send(self, copy: CopyIn, data: bytes | memoryview, rows: int) -> None:
         for start in range(0, len(data), _PART):

@@ -21,7 +21,10 @@ from psqlpy._protocol.copy_text import Options, copy_to_stdout
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
-from psqlpy._protocol.type_lookup import TypeLookup
+from psqlpy._protocol.transaction import quote_identifier
+from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
+from psqlpy._sync.copy_records import columns_of
+from psqlpy._sync.copy_sources import check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +79,7 @@ class CopyOut(Unique, Generic[T]):
         self,
         executor: Copying,
         source: str,
-        query: str,
+        query: str | None,
         options: Options | None,
         as_dict: bool,
         progress: Progress | None,
@@ -88,7 +91,7 @@ class CopyOut(Unique, Generic[T]):
         # None: rows are wanted.
         self._options = options
         self._as_dict = as_dict
-        self._progress = progress
+        self._progress = check_progress(progress)
         self._timeout = timeout
         self._deadline: float | None = None
         self._began = 0.0
@@ -204,10 +207,10 @@ class CopyOut(Unique, Generic[T]):
         connection.begin_now(self._deadline)
         options = self._options
         if options is None:
-            described = Describe(self._query, family)
+            described = Describe(self._query or self._table_query(connection), family)
             link.run(described, self._deadline)
             registry = link.session.registry
-            if unknown := registry.unknown(column[1] for column in described.columns):
+            if unknown := types_ahead(registry, described.columns):
                 link.run(TypeLookup(unknown), self._deadline)
             plan = registry.result_plan(described.columns)
             self._columns = CopyColumns(described.columns, bool(plan.format))
@@ -216,6 +219,12 @@ class CopyOut(Unique, Generic[T]):
         self._copy = connection.pausing = Dialogue(copy_to_stdout(self._source, options))
         sync_attach(self._copy)
         link.run(self._copy, self._deadline)
+
+    def _table_query(self, connection: Connection) -> str:
+        """What returns the columns of a table that COPY has: not those that are generated."""
+        columns = columns_of(connection, self._executor._family, self._source, self._deadline)
+        names = ", ".join(quote_identifier(name).decode() for name, _, _ in columns)
+        return f"SELECT {names} FROM {self._source}"
 
     def _finish(self, copy: Dialogue) -> None:
         result = copy.value

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 _PART = 1 << 18
 _SLICE = 0.003
 _MAX_PORTION = 256
+_INFINITE_INTERVALS_SINCE = 170000
 
-# The columns of a table that COPY can write, in their order; a domain is what it is made of.
+# The columns of a table that COPY writes and reads, in their order; a domain is what it is made of.
 _COLUMNS = """
 SELECT a.attname::text, b.oid, b.typtype::text
 FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL (
@@ -53,6 +54,7 @@ class RecordSource(Source):
 
     def __init__(self, plan: RecordPlan, items: SyncItems, first: list[Any]) -> None:
         self.plan = plan
+        self.waits = items.waits
         self._items = items
         self._next = first
         self._number = 1
@@ -88,7 +90,8 @@ class RecordSource(Source):
             self._encode(records)
             self._number += len(records)
             now = monotonic()
-            if now >= until:
+            if now >= until or (self.waits and first == 1):
+                # The first record goes at once: if it is refused, nobody need wait for the second.
                 break
             # So many that half the time is enough for them.
             quick = (now - began) * 2 < _SLICE / 2
@@ -117,7 +120,7 @@ def find_records(
     """Records, the first of which have been taken already, and how they are written; `target` is quoted."""
     if columns is None and first and hasattr(first[0], "keys") and not isinstance(first[0], tuple):
         columns = check_columns(first[0].keys())
-    known = _columns_of(connection, family, target, deadline)
+    known = columns_of(connection, family, target, deadline)
     names = [row[0] for row in known] if columns is None else columns
     types = {name: (oid, kind) for name, oid, kind in known}
     # One that the table doesn't have is the server's to complain about.
@@ -126,7 +129,9 @@ def find_records(
     registry = connection.link.session.registry
     if unknown := registry.unknown(oid for oid, _ in described):
         connection.link.run(TypeLookup(unknown), deadline)
-    source = RecordSource(RecordPlan(names, described, registry, text=strange), items, first)
+    infinite = connection.server_version >= _INFINITE_INTERVALS_SINCE
+    plan = RecordPlan(names, described, registry, text=strange, infinite_intervals=infinite)
+    source = RecordSource(plan, items, first)
     if strange:
         source.skip()
     try:
@@ -136,10 +141,10 @@ def find_records(
     return source
 
 
-def _columns_of(
+def columns_of(
     connection: Connection, family: type[exceptions.Error], target: str, deadline: float | None
 ) -> list[tuple[Any, ...]]:
-    """(name, type oid, typtype) of the columns that can be written."""
+    """(name, type oid, typtype) of the columns that COPY has."""
     connection.begin_now(deadline)
     query = Unprepared(_COLUMNS, _traits(), [target], connection.descriptions, family, ())
     connection.link.run(query, deadline)

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 from psqlpy import exceptions
+from psqlpy._io.invoke import is_async
 from psqlpy._io.primitives import monotonic
 from psqlpy._io.streams import SyncFile, SyncItems
 
@@ -22,8 +23,21 @@ Part = tuple["bytes | memoryview", int]
 BYTES = (bytes, bytearray, memoryview)
 
 
+def check_progress(progress: Any) -> Any:
+    """A plain function of rows and bytes, or None; ParameterTypeError."""
+    if progress is not None and (not callable(progress) or is_async(progress)):
+        shown = "one that has to be waited for" if callable(progress) else type(progress).__name__
+        raise exceptions.ParameterTypeError(
+            f"progress must be a plain function of rows and bytes, not {shown}"
+        )
+    return progress
+
+
 class Source:
     """Gives data part by part."""
+
+    #: Whether others have their turn while a part is waited for.
+    waits = False
 
     def take(self, deadline: float | None) -> Part | None:
         """The next part, None at the end."""
@@ -47,6 +61,8 @@ class BytesSource(Source):
 class FileSource(Source):
     """A file by its path, opened at the first part, or one that is open."""
 
+    waits = True
+
     def __init__(self, file: Any) -> None:
         self._path = file if isinstance(file, str | PathLike) else None
         self._file = None if self._path is not None else SyncFile(file)
@@ -66,6 +82,7 @@ class ItemSource(Source):
     """An iterable of bytes or str, the first of which have been taken already."""
 
     def __init__(self, items: SyncItems, first: list[Any]) -> None:
+        self.waits = items.waits
         self._items = items
         self._next = first
         # How many are taken at once: many small ones, of large ones each by itself.

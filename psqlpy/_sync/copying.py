@@ -176,6 +176,7 @@ class Copying:
         if columns is not None:
             columns = check_columns(columns)
         connection, deadline = self._begin_copy(timeout)
+        items = None
         try:
             items = SyncItems(source)
             first = items.take(1, monotonic(), deadline)
@@ -190,6 +191,10 @@ class Copying:
             found = find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
             return sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
+        except Exception:
+            if items is not None:
+                items.close()
+            raise
         finally:
             self._end_copy(connection)
 
@@ -307,8 +312,8 @@ class Copying:
 
 def _source(
     table_name: str | None, columns: Sequence[str] | None, schema_name: str | None, query: str | None
-) -> tuple[str, str]:
-    """What to copy, and the query that returns the same columns."""
+) -> tuple[str, str | None]:
+    """What to copy, and the query that returns the same columns; None for all that a table has."""
     if (table_name is None) == (query is None):
         raise exceptions.ParameterValueError("copy_out takes either a table's name or query=")
     if query is not None:
@@ -319,4 +324,4 @@ def _source(
     assert table_name is not None
     target = qualified(table_name, schema_name)
     names = column_list(columns)
-    return target + names, f"SELECT {names[2:-1] or '*'} FROM {target}"
+    return target + names, f"SELECT {names[2:-1]} FROM {target}" if names else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from psqlpy import exceptions
 from psqlpy._checks import check_flag, check_text, configuration_error
-from psqlpy._io.invoke import sync_invoke
+from psqlpy._io.invoke import is_async, sync_invoke
 from psqlpy._io.links import SyncLink
 from psqlpy._io.logged_links import SyncLoggedLink
 from psqlpy._io.logs import logger
@@ -40,8 +40,8 @@ class Hooks:
         self.password: Hook | None = password if callable(password) else None
         self.setup = check_hook(setup, "setup")
         self.reset = check_hook(reset, "reset")
-        self.on_notice = check_hook(on_notice, "on_notice")
-        self.on_query = check_hook(on_query, "on_query")
+        self.on_notice = check_hook(on_notice, "on_notice", plain=True)
+        self.on_query = check_hook(on_query, "on_query", plain=True)
         self.log_parameters = check_flag("log_parameters", log_parameters)
 
     def ask_password(self, deadline: float | None) -> str:
@@ -98,9 +98,11 @@ class Hooks:
             )
 
 
-def check_hook(hook: Any, name: str) -> Hook | None:
-    """A function of the user's, or None; raises ConnectionPoolConfigurationError."""
+def check_hook(hook: Any, name: str, *, plain: bool = False) -> Hook | None:
+    """A function of the user's, or None; ConnectionPoolConfigurationError. Nobody waits for a plain one."""
     if hook is not None and not callable(hook):
         raise configuration_error(f"{name} must be a function, not {type(hook).__name__}")
+    if hook is not None and plain and is_async(hook):
+        raise configuration_error(f"{name} must be a plain function, not one that has to be waited for")
     checked: Hook | None = hook
     return checked

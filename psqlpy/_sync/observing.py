@@ -27,6 +27,7 @@ class Observing(Lending):
         """
         with self._lock:
             outcome = self._policy.expire()
+            self._sharing.close_lanes()
         self._act(outcome)
         if self._dropped:
             self._collect()

@@ -21,13 +21,15 @@ from psqlpy._config import (
 from psqlpy._io.blocks import SyncCall, SyncPoolBlock, sync_call
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import monotonic, sync_sleep
+from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.copying import Copying
-from psqlpy._sync.executor import NO_DEFAULT, D, check_timeout, deadline_after
+from psqlpy._sync.executor import NO_DEFAULT, D, check_timeout, deadline_after, not_one_row
 from psqlpy._sync.hooks import Hooks
 from psqlpy._sync.notifying import Notifying
 from psqlpy._sync.observing import Observing
+from psqlpy._sync.sharing import SharedStatements
 from psqlpy._sync.transacting import Transacting
 from psqlpy.types import Types, registry_of
 
@@ -35,18 +37,18 @@ if TYPE_CHECKING:
     from psqlpy._notice import Notice
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._query_event import QueryEvent
-    from psqlpy._result import QueryResult, SingleQueryResult
 
 
-class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
+class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPoolBlock, Copying):
     """At most `max_db_pool_size` connections, made on demand and shared by everyone who has the pool.
 
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
     while all are in use. Both are in seconds; None waits. `prepared=False` leaves no prepared statements on the server,
-    which poolers in transaction mode need (docs/poolers.md). `types` says how types are read and written. `password` may
+    which poolers in transaction mode need (docs/poolers.md), and shares no connections. `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
+    Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
     """
 
     __slots__ = ("__weakref__", "descriptions", "prepared", "timeout")
@@ -89,6 +91,7 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
         prepared: bool = True,
+        shared: bool = True,
     ) -> None:
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(
@@ -125,6 +128,7 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         super().__init__(config, registry_of(types), acquire, hooks)
+        self._start_sharing(check_flag("shared", shared))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
 
@@ -159,6 +163,7 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         """
         with self._lock:
             outcome = self._policy.resize(check_pool_size(new_max_size, "new_max_size"))
+            self._sharing.close_lanes()
         self._act(outcome)
         if self._dropped:
             self._collect()
@@ -168,7 +173,8 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         if self._dropped or self._cleaning:
             # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()
-        return ConnectionPoolStatus(*self._policy.status())
+        max_size, size, available, waiting = self._policy.status()
+        return ConnectionPoolStatus(max_size, size, available, waiting + self._sharing.uncounted)
 
     def close(self) -> None:
         """Close the pool: idle connections at once, used ones when they come back; who waits gets an error.
@@ -221,13 +227,14 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
     ) -> QueryResult:
         """Execute one statement on a connection of the pool; as Connection.execute.
 
-        `timeout` covers waiting for the connection, connecting and the statement together.
+        `timeout` covers waiting for the connection, connecting and the statement together. `shared` overrides the
+        pool's: whether a small read may be pipelined onto a connection with those of other callers.
         """
-        result: QueryResult = self._with_connection("execute", timeout, querystring, parameters, prepared)
-        return result
+        return self._fetch("execute", querystring, parameters, prepared, timeout, shared)
 
     def fetch(
         self,
@@ -236,9 +243,28 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
     ) -> QueryResult:
         """Do what `execute` does, under the name that says so."""
-        result: QueryResult = self._with_connection("fetch", timeout, querystring, parameters, prepared)
+        return self._fetch("fetch", querystring, parameters, prepared, timeout, shared)
+
+    def _fetch(
+        self,
+        method: str,
+        querystring: str,
+        parameters: object,
+        prepared: bool | None,
+        timeout: float | None,
+        shared: bool | None,
+    ) -> QueryResult:
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
+        if standing is not None:
+            query = self._share(standing, querystring, parameters, deadline)
+            if query is not None:
+                return QueryResult(query.result, query.plan)
+        result: QueryResult = self._with_connection(method, deadline, querystring, parameters, prepared)
         return result
 
     @overload
@@ -249,6 +275,7 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
     ) -> SingleQueryResult: ...
 
     @overload
@@ -259,6 +286,7 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
         default: D,
     ) -> SingleQueryResult | D: ...
 
@@ -269,10 +297,23 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
         default: Any = NO_DEFAULT,
     ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
-        return self._with_connection("fetch_row", timeout, querystring, parameters, prepared, default=default)
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
+        if standing is not None:
+            query = self._share(standing, querystring, parameters, deadline)
+            if query is not None:
+                result = query.result
+                if result.row_count != 1:
+                    return not_one_row(self._family, result.row_count, default)
+                return SingleQueryResult(result, query.plan)
+        return self._with_connection(
+            "fetch_row", deadline, querystring, parameters, prepared, default=default
+        )
 
     def fetch_val(
         self,
@@ -281,10 +322,23 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         prepared: bool | None = None,
         *,
         timeout: float | None = None,
+        shared: bool | None = None,
         default: Any = NO_DEFAULT,
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
-        return self._with_connection("fetch_val", timeout, querystring, parameters, prepared, default=default)
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
+        if standing is not None:
+            query = self._share(standing, querystring, parameters, deadline)
+            if query is not None:
+                result = query.result
+                if result.row_count != 1:
+                    return not_one_row(self._family, result.row_count, default)
+                return query.plan.value(result, 0, 0) if result.column_count else None
+        return self._with_connection(
+            "fetch_val", deadline, querystring, parameters, prepared, default=default
+        )
 
     def execute_many(
         self,
@@ -295,7 +349,8 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         timeout: float | None = None,
     ) -> None:
         """Execute one statement for every row of parameters, for all or for none; as Connection.execute_many."""
-        self._with_connection("execute_many", timeout, querystring, parameters, prepared)
+        deadline = deadline_after(self.timeout if timeout is None else timeout)
+        self._with_connection("execute_many", deadline, querystring, parameters, prepared)
 
     # What Copying asks for
 
@@ -309,9 +364,8 @@ class ConnectionPool(Observing, Notifying, Transacting, SyncPoolBlock, Copying):
         connection.close()
 
     def _with_connection(
-        self, method: str, timeout: float | None, *arguments: object, **options: object
+        self, method: str, deadline: float | None, *arguments: object, **options: object
     ) -> Any:
-        deadline = deadline_after(self.timeout if timeout is None else timeout)
         link = self.take_link(deadline)
         connection = None
         try:

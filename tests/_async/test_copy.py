@@ -280,6 +280,27 @@ async def test_generated_and_identity_columns(conn: Connection) -> None:
     with pytest.raises(exceptions.ParameterValueError, match="record 1 has 3 fields, expected 2: id, n"):
         await conn.copy_records_to_table("made", [(7, 1, 2)])
     assert (await conn.fetch("SELECT * FROM made")).result(as_tuple=True) == [(7, 1, 2), (1, 2, 4)]
+    assert [row async for row in conn.copy_out("made")] == [(7, 1), (1, 2)]
+    assert [row async for row in conn.copy_out("made", as_dict=True)] == [
+        {"id": 7, "n": 1},
+        {"id": 1, "n": 2},
+    ]
+    await conn.execute("ALTER TABLE made DROP COLUMN id, ADD COLUMN \"a b\" text DEFAULT 'x'")
+    assert [row async for row in conn.copy_out("made")] == [(1, "x"), (2, "x")]
+
+
+@pytest.mark.loops(1)
+async def test_what_is_wrong_is_named(conn: Connection, table: str) -> None:
+    calls: list[Any] = [conn.copy_in, conn.copy_records_to_table, conn.copy_out]
+    for call in calls:
+        with pytest.raises(exceptions.ParameterTypeError, match="progress must be a plain function.*not int"):
+            await call(table, [(1, "x")], progress=5)
+    wrong: list[tuple[Any, str]] = [("id", "must be a list of names, not str"), ([], "has no names in it")]
+    for names, message in wrong:
+        with pytest.raises((exceptions.ParameterTypeError, exceptions.ParameterValueError)) as caught:
+            await conn.copy_in(table, b"1,\n", format="csv", force_null=names)
+        assert f"force_null {message}" in str(caught.value)
+    assert await count(conn, table) == 0
 
 
 async def test_progress(conn: Connection, tmp_path: Path) -> None:

@@ -375,6 +375,17 @@ async def test_a_table_that_was_altered_since_the_statement_was_prepared(
             assert (await cursor.fetchone()).result() == [{"name": "a", "tags": ["x"]}]
 
 
+async def test_a_column_that_has_become_one_of_a_new_type(conn: Connection, table: str) -> None:
+    query = f"SELECT id FROM {table}"
+    await conn.execute(query)
+    await conn.execute_batch(f"""
+        CREATE TYPE pg_temp.pair AS (a int4); INSERT INTO {table} VALUES (1); BEGIN;
+        ALTER TABLE {table} ALTER id TYPE pg_temp.pair USING ROW(5)::pg_temp.pair""")
+    async with conn.cursor(query) as cursor:
+        assert (await cursor.fetchall()).result() == [{"id": {"a": 5}}]
+    await conn.execute("ROLLBACK")
+
+
 async def test_properties(conn: Connection) -> None:
     cursor = conn.cursor(TEN)
     for name in ("conn_dbname", "user", "host_addrs", "hosts", "ports", "options"):

@@ -121,8 +121,10 @@ async def test_a_hook_ends_with_its_callers_timeout(dsn: str, hook: str) -> None
     async with pool:
         if hook == "reset":
             await pool.execute("SELECT 1")
-        with async_fail_after(3), pytest.raises(exceptions.QueryTimeoutError):
+        with async_fail_after(3), pytest.raises(exceptions.QueryTimeoutError) as caught:
             await pool.execute("SELECT 1", timeout=0.3)
+        if hook == "reset":
+            assert str(caught.value) == "timeout: no time was left to open a connection"
         assert pool.status().available == 0
 
 

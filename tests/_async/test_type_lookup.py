@@ -112,6 +112,33 @@ async def test_in_records_that_come_otherwise(fresh: Connection) -> None:
         assert [row async for row in transaction.stream(query.format(3), [1])] == [{"r": ("x", 1)}]
 
 
+async def test_in_records_of_what_has_the_connection_for_itself(fresh: Connection) -> None:
+    """Nothing can be asked while its rows come, so all types are asked about before, each time the new ones."""
+    record = "ROW(1, 'x'::pg_temp.mood{0}, ROW(1, 'x')::pg_temp.pair{0}, '{{x}}'::pg_temp.mood{0}[], 5::pg_temp.age{0})"
+    row = (1, "x", PAIR, ["x"], 5)
+    for number in range(4):
+        await fresh.execute_batch(
+            f"CREATE TYPE pg_temp.mood{number} AS ENUM ('x'); CREATE TYPE pg_temp.pair{number} AS (a int4, b text);"
+            f"CREATE DOMAIN pg_temp.age{number} AS int4"
+        )
+        query = f"SELECT {record.format(number)}, ARRAY[{record.format(number)}]"
+        if number < 2:
+            assert [row async for row in fresh.stream(query, as_tuple=True)] == [(row, [row])]
+        elif number == 2:
+            assert [row async for row in fresh.copy_out(query=query)] == [(row, [row])]
+        else:
+            async with fresh.transaction() as transaction:
+                assert [row async for row in transaction.copy_out(query=query)] == [(row, [row])]
+
+
+async def test_rows_of_tables_in_records_of_a_stream(fresh: Connection) -> None:
+    rows = fresh.stream("SELECT ROW(t) AS r FROM pairs AS t UNION ALL SELECT ROW($1::pg_temp.mood)", ["x"])
+    assert [row async for row in rows] == [{"r": ("x",)}]
+    await fresh.execute("INSERT INTO pairs VALUES (ROW(1, 'x'), ARRAY['x']::pg_temp.mood[], 5)")
+    rows = fresh.stream("SELECT ROW(t) AS r FROM pairs AS t")
+    assert [row async for row in rows] == [{"r": ({"p": PAIR, "m": ["x"], "a": 5},)}]
+
+
 @PREPARED
 async def test_what_is_looked_up_in_company_is_executed_once(fresh: Connection, prepared: bool) -> None:
     """The type shows in the second execution, which has others behind it."""

@@ -233,6 +233,41 @@ def test_source_that_raises(conn: Connection, pool: ConnectionPool, table: str, 
     ensure_usable(conn)
 
 
+ANYWHERE: dict[str, tuple[str, Any, Any, str | None]] = {
+    # Their text, or None where they are refused.
+    "an infinite interval": ("interval", timedelta(1), "infinity", "infinity"),
+    "a negative one": ("interval", timedelta(1), " -Infinity ", "-infinity"),
+    "infinite intervals": ("interval[]", [timedelta(1)], ["infinity", "1 mon"], '{infinity,"1 mon"}'),
+    "an array in text": ("interval[]", [timedelta(1)], "{infinity,-infinity}", "{infinity,-infinity}"),
+    "an infinite date": ("date", date(2024, 1, 2), "infinity", "infinity"),
+    "a word": ("date", date(2024, 1, 2), "today", None),
+    "whole money": ("money", 150, "5", None),
+    "half of money": ("money", 150, "1.5", None),
+    "too much money": ("money", 150, "$100,000,000,000,000,000.00", None),
+    "money as it is printed": ("money", 150, "-$1,000.50", "-$1,000.50"),
+    "an array of money": ("money[]", [150], ["1000.50"], '{"$1,000.50"}'),
+}
+
+
+@pytest.mark.parametrize(("type_name", "ordinary", "value", "text"), ANYWHERE.values(), ids=ANYWHERE.keys())
+def test_a_str_is_taken_at_any_place_or_at_none(
+    conn: Connection, type_name: str, ordinary: Any, value: Any, text: str | None
+) -> None:
+    conn.execute(f"CREATE TEMP TABLE placed (n int4, x {type_name})")
+    if type_name.startswith("interval") and conn.server_version < 170000:
+        text = None
+    said = set()
+    for before in ([], [(0, None)], [(0, ordinary)], [(0, ordinary)] * 300):
+        conn.execute("TRUNCATE placed")
+        try:
+            conn.copy_records_to_table("placed", [*before, (1, value)])
+            said.add(conn.fetch_val("SELECT x::text FROM placed WHERE n = 1"))
+        except exceptions.PyToRustValueMappingError as error:
+            said.add(str(error).replace(f"record {len(before) + 1},", "record 1,"))
+    [only] = said
+    assert only == text if text is not None else 'column "x"' in only
+
+
 def test_server_refuses_a_row(conn: Connection, pool: ConnectionPool, table: str) -> None:
     conn.execute(f"ALTER TABLE {table} ADD UNIQUE (id)")
     with pytest.raises(exceptions.UniqueViolation) as caught:

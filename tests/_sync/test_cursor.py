@@ -373,6 +373,17 @@ def test_a_table_that_was_altered_since_the_statement_was_prepared(conn: Connect
             assert (cursor.fetchone()).result() == [{"name": "a", "tags": ["x"]}]
 
 
+def test_a_column_that_has_become_one_of_a_new_type(conn: Connection, table: str) -> None:
+    query = f"SELECT id FROM {table}"
+    conn.execute(query)
+    conn.execute_batch(f"""
+        CREATE TYPE pg_temp.pair AS (a int4); INSERT INTO {table} VALUES (1); BEGIN;
+        ALTER TABLE {table} ALTER id TYPE pg_temp.pair USING ROW(5)::pg_temp.pair""")
+    with conn.cursor(query) as cursor:
+        assert (cursor.fetchall()).result() == [{"id": {"a": 5}}]
+    conn.execute("ROLLBACK")
+
+
 def test_properties(conn: Connection) -> None:
     cursor = conn.cursor(TEN)
     for name in ("conn_dbname", "user", "host_addrs", "hosts", "ports", "options"):

@@ -85,6 +85,40 @@ def test_leaving_early(conn: Connection, end: str) -> None:
     assert conn.backend_pid == pid
 
 
+WRITING = (
+    "INSERT INTO left_early SELECT g, repeat('x', 50) FROM generate_series(1, 20000) AS g RETURNING id, t"
+)
+
+
+@pytest.mark.parametrize("end", ["close", "drop"])
+@pytest.mark.parametrize(
+    "query", [WRITING, f"WITH written AS ({WRITING}) SELECT * FROM written"], ids=["INSERT", "WITH"]
+)
+def test_a_statement_that_writes_is_stored_if_it_is_left_early(
+    conn: Connection, query: str, end: str
+) -> None:
+    """Its rows come when all is written, and a cancel request is too late for it; they are dropped."""
+    conn.execute("CREATE TEMP TABLE left_early (id int4, t text)")
+    stream = conn.stream(query)
+    stream.__next__()
+    if end == "close":
+        stream.close()
+    else:
+        del stream
+        gc.collect()
+    assert conn.fetch_val("SELECT count(*) FROM left_early") == 20_000
+    ensure_usable(conn)
+
+
+def test_a_statement_that_writes_is_undone_if_it_is_left_before_its_first_row(conn: Connection) -> None:
+    conn.execute("CREATE TEMP TABLE left_early (id int4)")
+    stream = conn.stream("INSERT INTO left_early SELECT 1 FROM pg_sleep(20) RETURNING id", timeout=0.2)
+    with pytest.raises(exceptions.QueryTimeoutError):
+        stream.__next__()
+    assert conn.fetch_val("SELECT count(*) FROM left_early") == 0
+    ensure_usable(conn)
+
+
 def test_a_dropped_stream_frees_the_connection(conn: Connection) -> None:
     rows = conn.stream(ENDLESS)
     rows.__next__()

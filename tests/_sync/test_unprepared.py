@@ -184,6 +184,33 @@ def test_columns_change(conn: Connection, other: ConnectionPool, table: str) -> 
             assert type(found["size"]) is type(row["size"])
 
 
+@pytest.mark.parametrize("read", ["SELECT size FROM {0}", "UPDATE {0} SET name = 'b' RETURNING size"])
+def test_a_column_changes_to_a_type_that_is_new(
+    conn: Connection, other: ConnectionPool, table: str, read: str
+) -> None:
+    conn.execute(f"INSERT INTO {table} VALUES (1, 'a')")
+    other.execute(f"CREATE TYPE {table}_pair AS (a int4, b text)")
+    try:
+        changes: list[tuple[str, str, object]] = [
+            (f"{table}_pair[]", "'{\"(5,x)\"}'", [{"a": 5, "b": "x"}]),
+            # Their binary form isn't read.
+            ("regclass", "'pg_class'", "pg_class"),
+            ("pg_snapshot", "'1:2:'", "1:2:"),
+        ]
+        for kind, literal, value in changes:
+            query = f"{read.format(table)} -- {kind}"
+            other.execute(f"ALTER TABLE {table} ADD size int4 DEFAULT 5")
+            assert conn.fetch_val(query, prepared=False) == 5
+            other.execute(f"ALTER TABLE {table} DROP size, ADD size {kind} DEFAULT {literal}")
+            first, second = [conn.fetch_val(query, prepared=False) for _ in range(2)]
+            assert second == value
+            # What has been written isn't written once more to be read as text.
+            assert first == value or (read.startswith("UPDATE") and isinstance(first, bytes))
+            other.execute(f"ALTER TABLE {table} DROP size")
+    finally:
+        other.execute(f"DROP TYPE {table}_pair CASCADE")
+
+
 @pytest.mark.loops(3)
 def test_columns_change_while_several_wait(conn: Connection, other: ConnectionPool, table: str) -> None:
     select = f"SELECT * FROM {table} WHERE id = $1"

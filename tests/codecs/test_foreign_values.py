@@ -37,6 +37,8 @@ class Whole(int):
     def __index__(self) -> int:
         return 99
 
+    __int__ = __trunc__ = __index__
+
 
 class Real(float):
     __str__ = __repr__ = __format__ = shown
@@ -48,6 +50,9 @@ class Price(Decimal):
 
 class Day(date):
     __str__ = __repr__ = __format__ = isoformat = shown
+
+    def toordinal(self) -> int:
+        return 99
 
 
 class Moment(datetime):

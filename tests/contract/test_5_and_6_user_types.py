@@ -151,6 +151,21 @@ def test_money_in_a_composite_beside_ranges_domains_and_bits(conn: Connection) -
     assert conn.fetch_val("SELECT offer FROM offers WHERE offer IS NOT NULL") == offer
 
 
+def test_money_beside_a_tsvector(conn: Connection) -> None:
+    conn.execute_batch(
+        "CREATE TYPE pg_temp.offered AS (total money, words tsvector);"
+        "CREATE TEMP TABLE offers (total money, words tsvector, whole pg_temp.offered, more pg_temp.offered[])"
+    )
+    value = {"total": 125, "words": "'cat':1 'dog'"}
+    query = "SELECT $1::pg_temp.offered AS v, ARRAY[$1]::pg_temp.offered[] AS vs, ROW(125::money, $2::tsvector) AS r"
+    found = conn.fetch_row(query, [{"total": 125, "words": "dog cat:1"}, "dog cat:1"]).result()
+    assert found == {"v": value, "vs": [value], "r": (12500, value["words"])}
+    record = (125, "dog cat:1", {"total": 125, "words": "dog cat:1"}, [value, None])
+    assert conn.copy_records_to_table("offers", [record]) == 1
+    expected = {"total": 125, "words": value["words"], "whole": value, "more": [value, None]}
+    assert conn.fetch_row("SELECT * FROM offers").result() == expected
+
+
 def test_money_beside_a_text_that_only_the_server_reads_is_refused(conn: Connection) -> None:
     conn.execute("CREATE TYPE pg_temp.due AS (total money, at date)")
     with pytest.raises(

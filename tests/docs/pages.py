@@ -1,7 +1,7 @@
-"""The code blocks of every page: where they are, what the text next to them says of them, and what makes them programs.
+"""The code blocks of every page: where they are, what the text next to them says, and what makes them programs.
 
-A page is Markdown in docs/, or one of the files for people in the root. What a block may leave out, and how it says what
-it prints, is in CONTRIBUTING.md. Not here: running them.
+A page is Markdown in docs/, or one of the files for people in the root. What a block may leave out, and how it says
+what it prints, is in CONTRIBUTING.md. Not here: running them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHELLS = ("asyncio", "uvloop", "trio", "threads")
 
 
 class Block(NamedTuple):
-    """A fenced block. `name` is its heading, with a number from the second of one heading on; `output` what it prints."""
+    """A fenced block. `name` is its heading, numbered from the second of one heading on; `output` what it prints."""
 
     page: str
     name: str
@@ -99,7 +99,9 @@ def shells_of(block: Block) -> list[str]:
         return ["asyncio"] if "asyncio.run(" in text else ["asyncio", "uvloop"]
     if re.search(r"\btrio\b", text):
         return ["trio"]
-    shells = [shell for shell in SHELLS if f"{'in' if shell == 'threads' else 'on'} {shell}" not in block.notes]
+    shells = [
+        shell for shell in SHELLS if f"{'in' if shell == 'threads' else 'on'} {shell}" not in block.notes
+    ]
     if not re.search(r"\b(?:async|await)\b", text):
         shells = [shell for shell in shells if shell not in ("uvloop", "trio")]
     elif re.search(r"\banyio\b", text):
@@ -117,7 +119,9 @@ def program(block: Block, shell: str) -> ast.Module:
     if shell == "threads" and "psqlpy.sync" not in text:
         text = in_threads(text)
     elif shell == "trio":
-        text = text.replace("import asyncio\n", "import trio\n").replace("asyncio.run(main())", "trio.run(main)")
+        text = text.replace("import asyncio\n", "import trio\n").replace(
+            "asyncio.run(main())", "trio.run(main)"
+        )
     elif shell == "uvloop":
         text = text.replace("asyncio.run(main())", "__import__('uvloop').run(main())")
     module = ast.parse(text, f"{block.page}:{block.line}")

@@ -121,7 +121,13 @@ def execute(block: Block, shell: str, dsn: str) -> dict[str, Any]:
     """Run a block and its `main`; returns all their variables, with the pool that both names stand for."""
     module: Any = sync if shell == "threads" else psqlpy
     pool = module.ConnectionPool(dsn)
-    namespace: dict[str, Any] = {"pool": pool, "db_pool": pool, "psqlpy": psqlpy, "Any": Any, "__name__": __name__}
+    namespace: dict[str, Any] = {
+        "pool": pool,
+        "db_pool": pool,
+        "psqlpy": psqlpy,
+        "Any": Any,
+        "__name__": __name__,
+    }
     namespace |= {name: getattr(module, name) for name in ("Connection", "ConnectionPool", "QueryResult")}
     given = block._replace(text=pointed_at(block.text, dsn))
     exec(compile(program(given, shell), f"{block.page}:{block.line}", "exec", dont_inherit=True), namespace)

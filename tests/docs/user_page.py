@@ -1,4 +1,4 @@
-"""What the blocks of docs/connection-pool.md must have done, and what else that page says. They are run by test_pages.py."""
+"""What the blocks of docs/connection-pool.md must have done, and what else that page says. test_pages.py runs them."""
 
 from __future__ import annotations
 
@@ -78,6 +78,11 @@ def is_one(found: Namespace, call: Call) -> None:
     assert found["connection"].is_closed()
 
 
+def has_shared(found: Namespace, call: Call) -> None:
+    assert found["printed"] == ["{'username': 'Alex'}", "2"]
+    assert found["shared_pool"].status().size == 0
+
+
 CHECKS: dict[str, Callable[[Namespace, Call], None]] = {
     "Initialize Connection Pool with separate parameters": is_pool_of_ten,
     "Initialize Connection Pool with DSN": is_pool_of_ten,
@@ -94,6 +99,7 @@ CHECKS: dict[str, Callable[[Namespace, Call], None]] = {
     "Giving connections back": is_given_back,
     "Closing": is_closed,
     "Connect": is_one,
+    "Shared connections": has_shared,
     "Builder": is_pool_of_ten,
 }
 

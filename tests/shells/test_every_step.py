@@ -57,7 +57,12 @@ async def _batch(pool: ConnectionPool) -> None:
 
 
 async def _many(pool: ConnectionPool) -> None:
-    await pool.execute_many("SELECT $1::int, $2::text", [[n, "x" * 1000] for n in range(2000)])
+    """Rows go out while later ones are encoded."""
+    async with pool.acquire() as connection:
+        await connection.execute("CREATE TEMP TABLE IF NOT EXISTS many (a int4, b text)")
+        await connection.execute_many(
+            "INSERT INTO many VALUES ($1, $2)", [[n, "x" * 1000] for n in range(2000)]
+        )
 
 
 async def _gathered(pool: ConnectionPool) -> None:

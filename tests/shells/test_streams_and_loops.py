@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -82,3 +84,27 @@ def test_left_behind_by_its_loop(dsn: str, run: Run, way: str) -> None:
             taken[0].close()
         run(go_on)
         assert pool.status() == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize("way", ["stream", "copy_out"])
+def test_a_task_that_failed_does_not_keep_what_it_read(dsn: str, way: str) -> None:
+    """Its error has its frames, and they have the stream: a connection that knew the task would keep all three."""
+
+    async def main() -> None:
+        async with ConnectionPool(dsn) as pool, pool.acquire() as connection:
+
+            async def read() -> None:
+                rows = connection.stream(ENDLESS) if way == "stream" else connection.copy_out(query=ENDLESS)
+                await rows.__anext__()
+                raise KeyError("in the middle")
+
+            task = asyncio.create_task(read())
+            with suppress(KeyError):
+                await task
+            del task
+            # asyncio itself keeps it for the rest of this turn.
+            await asyncio.sleep(0)
+            gc.collect()
+            assert await connection.fetch_val("SELECT 1", timeout=3) == 1
+
+    asyncio.run(main())

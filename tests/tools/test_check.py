@@ -15,6 +15,7 @@ def test_it_runs_every_linter_and_every_generator() -> None:
         "check_lengths.py",
         "make_sync.py --check",
         "make_sqlstates.py --check",
+        "make_functions.py --check",
         "make_oids.py --check",
         "make_picture.py --check",
     }

@@ -71,6 +71,37 @@ def test_the_summary_counts_by_backend(tmp_path: Path) -> None:
     assert table["none"] == ["1", "0", "1", "1"]
 
 
+def test_a_test_is_counted_by_what_it_uses(tmp_path: Path, dsn: str) -> None:
+    tests = """
+import asyncio, trio, uvloop
+import psqlpy, pytest
+from psqlpy import sync
+
+DSN = %r
+
+@pytest.fixture(scope="module")
+def pool():
+    with sync.ConnectionPool(DSN) as pool:
+        pool.execute("SELECT 1")
+        yield pool
+
+async def main():
+    async with psqlpy.ConnectionPool(DSN) as pool:
+        await pool.execute("SELECT 1")
+
+def test_first(pool): pass
+def test_sync(pool): pool.execute("SELECT 1")
+def test_nothing(pool): pass
+def test_asyncio(pool): asyncio.run(main()); pool.execute("SELECT 1")
+def test_uvloop(): uvloop.run(main())
+def test_trio(): trio.run(main)
+"""
+    code, output = run(tmp_path, tests % dsn)
+    table = rows(output)
+    assert code == 0, output
+    assert [table[name][0] for name in ("asyncio", "uvloop", "trio", "sync", "none")] == list("11121")
+
+
 def test_the_summary_lists_skips_with_reasons(tmp_path: Path) -> None:
     _, output = run(tmp_path, TESTS)
     [line] = [line for line in output.splitlines() if line.startswith("skipped: ")]

@@ -9,6 +9,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -181,6 +182,8 @@ WRONG: list[tuple[str, Any]] = [
     ("reset", "x"),
     ("on_notice", []),
     ("on_query", 1),
+    ("on_query", AsyncMock()),
+    ("on_notice", AsyncMock()),
     ("log_parameters", "yes"),
     ("prepared", None),
 ]
@@ -192,6 +195,16 @@ def test_a_wrong_value_is_refused_at_once(setter: str, value: Any) -> None:
     with pytest.raises(exceptions.ConnectionPoolConfigurationError, match=setter):
         getattr(builder, setter)(value)
     assert builder.build().status().max_size == 10
+
+
+@pytest.mark.parametrize("pool", [psqlpy.ConnectionPool, sync.ConnectionPool])
+@pytest.mark.parametrize("name", ["on_notice", "on_query"])
+def test_what_nobody_waits_for_is_plain(pool: Any, name: str) -> None:
+    async def tell(_: object) -> None:
+        """Would be made, and never run."""
+
+    with pytest.raises(exceptions.ConnectionPoolConfigurationError, match=f"{name} must be a plain function"):
+        pool(**{name: tell})
 
 
 def test_ca_file(tmp_path: Path) -> None:

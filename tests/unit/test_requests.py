@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from psqlpy import exceptions
+from psqlpy._codecs import oids
 from psqlpy._pq.enums import TransactionStatus
-from psqlpy._protocol.batch import Batch
+from psqlpy._protocol.batch import FAILING, Batch
 from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.simple_query import simple_query
 from tests.fake_pgconn import BYTEA, STALE_PLAN, error
@@ -232,6 +233,59 @@ def test_of_rows_with_one_that_does_not_fit_none_is_sent(rig: Rig) -> None:
     assert isinstance(batch.error, exceptions.ParameterTypeError)
     # Only whether the types are the same as ever.
     assert rig.conn.texts() == ["prepare INSERT $1", "sync"]
+
+
+def rows_with_a_misfit(number: int) -> list[list[object]]:
+    return [[object() if row == number else row] for row in range(1, 1001)]
+
+
+def test_rows_that_were_sent_before_one_that_does_not_fit_are_taken_back(rig: Rig) -> None:
+    rig.prepare("INSERT $1", "SELECT 1")
+    undo = FAILING.decode()
+    rig.conn.fail_parse[undo] = [error("42601", "syntax error")]
+    batch = rig.submit(Batch("INSERT $1", rows_with_a_misfit(900)))
+    behind = rig.query("SELECT 1")
+    rig.run()
+    assert isinstance(batch.error, exceptions.ParameterTypeError)
+    assert str(batch.error).startswith("row 900: ")
+    texts = rig.conn.texts()
+    sent = texts.count("execute INSERT $1")
+    assert 1 < sent < 900
+    # What fails has the same Sync. Then, under no name either: are the types the same as ever?
+    assert rig.conn.fail_parse[undo] == []
+    unnamed = ["prepare INSERT $1", "sync"]
+    assert texts[sent:] == [*unnamed, *unnamed, "execute SELECT 1", "sync"]
+    assert behind.error is None
+
+
+def test_a_row_that_has_failed_comes_before_one_that_does_not_fit(rig: Rig) -> None:
+    rig.prepare("INSERT $1")
+    rig.conn.fail["INSERT $1"] = [None, None, error("23505", "duplicate key")]
+    batch = rig.submit(Batch("INSERT $1", rows_with_a_misfit(900)))
+    rig.run()
+    assert isinstance(batch.error, exceptions.UniqueViolation)
+    assert "row 3: " in str(batch.error)
+
+
+def test_rows_that_were_taken_back_are_sent_again_if_they_fit_other_types(rig: Rig) -> None:
+    rig.prepare("INSERT $1")
+    rig.conn.fail_parse[FAILING.decode()] = [error("42601", "syntax error")]
+    rig.conn.parameter_oid = oids.TEXT
+    batch = rig.submit(Batch("INSERT $1", [["a" if row == 900 else "5"] for row in range(1, 1001)]))
+    rig.run()
+    assert batch.error is None and batch.landed == 1000
+    assert rig.conn.texts()[-1001:] == ["execute INSERT $1"] * 1000 + ["sync"]
+
+
+@pytest.mark.parametrize("text", ["INSERT $1", "CALL $1"])
+def test_what_can_not_be_taken_back_is_sent_when_all_rows_fit(rig: Rig, text: str) -> None:
+    rig.prepare(text)
+    if text == "INSERT $1":
+        rig.conn.status = TransactionStatus.INTRANS
+    batch = rig.submit(Batch(text, rows_with_a_misfit(900)))
+    rig.run()
+    assert isinstance(batch.error, exceptions.ParameterTypeError)
+    assert rig.conn.texts() == [f"prepare {text}", "sync"]
 
 
 # Dialogues
