@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
     from psqlpy._pq.result import PGresult
 
-# The function that runs a request until a deadline, that deadline, what has to travel in front of the request, and whether
-# statements are prepared where their call doesn't say.
+# The function that runs a request until a deadline, that deadline, what has to travel in front of the request, and
+# whether statements are prepared where their call doesn't say.
 CheckedOut = tuple[Callable[..., Any], float | None, tuple[bytes, ...], bool]
 
 #: Of `default=`: that it wasn't given.
@@ -68,7 +68,8 @@ class Executor:
         """Execute one statement and return its rows.
 
         `parameters` is a sequence for `$1`, `$2`, … or a mapping for `$(name)p`. `prepared=False` leaves no prepared
-        statement on the server, which poolers in transaction mode need; None is what the pool says. A parameter that doesn't fit raises
+        statement on the server, which poolers in transaction mode need; None is what the pool says.
+        A parameter that doesn't fit raises
         PyToRustValueMappingError, with nothing executed; an error of the server is a ConnectionExecuteError and the
         class of its SQLSTATE.
         """

@@ -59,8 +59,8 @@ class Failure:
         refused = re.search(_POOLER_REFUSES, failure.message)
         if refused is not None and failure.hint is None:
             failure.hint = (
-                f"it is a pooler that refuses {refused[1]!r}: what is to be set goes with the role or the database (ALTER "
-                f"ROLE … SET); with {refused[1]} in PgBouncer's ignore_startup_parameters it is taken, and ignored"
+                f"it is a pooler that refuses {refused[1]!r}: give what is to be set to the role or the database (ALTER "
+                f"ROLE … SET); with {refused[1]} in its ignore_startup_parameters PgBouncer takes and ignores it"
             )
         return failure
 

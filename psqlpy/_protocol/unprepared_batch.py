@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from psqlpy._codecs.parameter_rows import encode_rows
 from psqlpy._protocol.batch import Batch, ReturningBatch
-from psqlpy._protocol.failures import failed
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, describe
 from psqlpy._protocol.statements import Statement
 from psqlpy._protocol.type_lookup import unknown_types

@@ -46,7 +46,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
     while all are in use. Both are in seconds; None waits. `prepared=False` leaves no prepared statements on the server,
-    which poolers in transaction mode need (docs/poolers.md), and shares no connections. `types` says how types are read and written. `password` may
+    which poolers in transaction mode need (docs/poolers.md), and shares no connections.
+    `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
     """

@@ -1,4 +1,4 @@
-"""The contract's tests behind PgBouncer, in both of its modes; behind.py says which of them can't work there, and why."""
+"""The contract's tests behind PgBouncer, in both modes; behind.py says which of them can't work there, and why."""
 
 from __future__ import annotations
 

@@ -79,13 +79,13 @@ async def test_every_way_of_executing(transaction_mode: PgBouncer, table: str) -
 
 
 async def test_one_connection_for_many(transaction_mode: PgBouncer) -> None:
-    """Texts that are new to the pool come between others in flight: PgBouncer counts Syncs, and not what was flushed."""
-    async with ConnectionPool(transaction_mode.dsn, max_db_pool_size=1, prepared=False, timeout=5) as pool:
-        async with pool.acquire() as conn:
-            for turn in range(20):
-                async with AsyncGroup() as group:
-                    calls = [group.start(conn.fetch_val, f"SELECT {turn % 3 * n} + {turn}") for n in range(8)]
-                assert [call.result() for call in calls] == [turn % 3 * n + turn for n in range(8)]
+    """New texts come between others in flight: PgBouncer counts Syncs, and not what was flushed."""
+    pool = ConnectionPool(transaction_mode.dsn, max_db_pool_size=1, prepared=False, timeout=5)
+    async with pool, pool.acquire() as conn:
+        for turn in range(20):
+            async with AsyncGroup() as group:
+                calls = [group.start(conn.fetch_val, f"SELECT {turn % 3 * n} + {turn}") for n in range(8)]
+            assert [call.result() for call in calls] == [turn % 3 * n + turn for n in range(8)]
 
 
 async def test_the_next_user_of_a_connection(either: PgBouncer, table: str) -> None:
@@ -104,25 +104,24 @@ async def test_the_next_user_of_a_connection(either: PgBouncer, table: str) -> N
 async def test_a_statement_that_another_backend_has(transaction_mode: PgBouncer) -> None:
     """The pool prepares, as pools do unless they are told not to."""
     text = "SELECT $1::int4 + 17"
-    async with ConnectionPool(transaction_mode.dsn, max_db_pool_size=1) as pool:
-        async with pool.acquire() as conn:
-            assert await conn.fetch_val(text, [1]) == 18
-            pids = {await conn.fetch_val("SELECT pg_backend_pid()", prepared=False)}
-            taken = [psycopg.connect(transaction_mode.dsn)]
-            try:
-                while True:
-                    pid = taken[-1].execute("SELECT pg_backend_pid()").fetchone()
-                    if pid is not None and pid[0] in pids:
-                        break
-                    taken.append(psycopg.connect(transaction_mode.dsn))
-                with pytest.raises(exceptions.TransactionExecuteError) as caught:
-                    async with conn.transaction() as transaction:
-                        await transaction.fetch_val(text, [1])
-                # Outside of a transaction it is prepared where it is needed.
-                assert await conn.fetch_val(text, [2]) == 19
-            finally:
-                for connection in taken:
-                    connection.close()
+    async with ConnectionPool(transaction_mode.dsn, max_db_pool_size=1) as pool, pool.acquire() as conn:
+        assert await conn.fetch_val(text, [1]) == 18
+        pids = {await conn.fetch_val("SELECT pg_backend_pid()", prepared=False)}
+        taken = [psycopg.connect(transaction_mode.dsn)]
+        try:
+            while True:
+                pid = taken[-1].execute("SELECT pg_backend_pid()").fetchone()
+                if pid is not None and pid[0] in pids:
+                    break
+                taken.append(psycopg.connect(transaction_mode.dsn))
+            with pytest.raises(exceptions.TransactionExecuteError) as caught:
+                async with conn.transaction() as transaction:
+                    await transaction.fetch_val(text, [1])
+            # Outside of a transaction it is prepared where it is needed.
+            assert await conn.fetch_val(text, [2]) == 19
+        finally:
+            for connection in taken:
+                connection.close()
     assert caught.value.sqlstate == "26000"
     assert "prepared=False" in str(caught.value.hint)
 
