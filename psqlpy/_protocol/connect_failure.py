@@ -59,7 +59,7 @@ class Failure:
         refused = re.search(_POOLER_REFUSES, failure.message)
         if refused is not None and failure.hint is None:
             failure.hint = (
-                f"it is a pooler that refuses {refused[1]!r}: give what is to be set to the role or the database (ALTER "
+                f"it is a pooler that refuses {refused[1]!r}: give what is to be set to the role or database (ALTER "
                 f"ROLE … SET); with {refused[1]} in its ignore_startup_parameters PgBouncer takes and ignores it"
             )
         return failure
