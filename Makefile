@@ -5,7 +5,7 @@ PYTHON ?=
 export PYTHON
 VENV := .venv/bin/python
 
-.PHONY: help setup demo test test-long test-libpq18 check bench docs sync format clean
+.PHONY: help setup demo test test-long test-libpq18 check bench fuzz docs sync format clean
 
 help:
 	@echo 'make demo       run examples/quickstart.py against an embedded PostgreSQL server'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test-libpq18  as make test, with the libpq of the embedded server (no TLS)'
 	@echo 'make check      linters, types, layers, drift of generated files'
 	@echo 'make bench      psqlpy beside other drivers, into docs/benchmarks.md (ONLY: one part, such as bulk)'
+	@echo 'make fuzz       fuzz the C with libFuzzer (RUNS: of each target, 10000000; TARGETS: some of them)'
 	@echo 'make docs       build the site: build/site/index.html'
 	@echo 'make sync       generate psqlpy/_sync and tests/_sync'
 	@echo 'make format     format Python and C'
@@ -39,6 +40,9 @@ test-libpq18:
 check: setup
 	@$(VENV) tools/check.py
 
+fuzz: setup
+	@$(VENV) tools/fuzz.py --runs $(or $(RUNS),10000000) $(TARGETS)
+
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict
 
@@ -48,7 +52,7 @@ sync: setup
 format: setup
 	@$(VENV) -m ruff check --select I --fix --quiet .
 	@$(VENV) -m ruff format --quiet .
-	@.venv/bin/clang-format -i $(filter-out %.cdef.h,$(wildcard psqlpy/_ffi/*.[ch]))
+	@.venv/bin/clang-format -i $(filter-out %.cdef.h,$(wildcard psqlpy/_ffi/*.[ch] fuzz/*.[ch]))
 
 bench: setup
 	@$(VENV) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)

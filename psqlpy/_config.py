@@ -254,7 +254,7 @@ class PoolConfig:
             kind = ConnectionPoolBuildError
             given = conninfo.parse(check_text(dsn, "dsn"))
         given.update(beside)
-        plan = _make_plan(given, kind, None if timeout is None else timeout / 1e9, verify=ca_file is not None)
+        plan = _plan_from(given, kind, None if timeout is None else timeout / 1e9, verify=ca_file is not None)
         return cls(plan, max_size, recycling)
 
 
@@ -289,6 +289,22 @@ def _single_parameters(
         attrs = TargetSessionAttrs.coerce(target_session_attrs, "target_session_attrs")
         given["target_session_attrs"] = attrs.value
     return given
+
+
+def _plan_from(
+    given: dict[str, str],
+    kind: type[BaseConnectionPoolError],
+    connect_timeout: float | None,
+    *,
+    verify: bool,
+) -> ConnectPlan:
+    try:
+        return _make_plan(given, kind, connect_timeout, verify=verify)
+    except BaseException as error:
+        # What isn't escaped in a connection string has put parts of the password into other options, and those are in
+        # the variables of the frames it comes from.
+        given.clear()
+        raise error.with_traceback(None) from None
 
 
 def _make_plan(

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from psqlpy._async.connection import Connection
 from psqlpy._async.pool import ConnectionPool
+from psqlpy._secret import hide_arguments
 
 P = ParamSpec("P")
 Made = TypeVar("Made")
@@ -18,6 +19,7 @@ class ConnectingPool(ConnectionPool):
     __slots__ = ("_arguments",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        args, kwargs = hide_arguments(args, kwargs)
         super().__init__(*args, **kwargs)
         self._arguments = (args, kwargs)
 
@@ -37,6 +39,7 @@ def like(pool: Callable[P, object], made: Callable[..., Made], name: str, doc: s
     """A function with the signature of `pool` that returns what `made` makes."""
 
     def make(*args: P.args, **kwargs: P.kwargs) -> Made:
+        args, kwargs = hide_arguments(args, kwargs)  # type: ignore[assignment]  # what they are stays
         return made(*args, **kwargs)
 
     make.__name__ = make.__qualname__ = name

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from psqlpy._embedded.installation import find_binaries
 from psqlpy._embedded.link import Link, is_served, launch
+from psqlpy._secret import Secret
 
 __all__ = ["Server", "server", "start"]
 
@@ -143,7 +144,7 @@ def start(
         "temporary_directory": os.path.abspath(tempfile.gettempdir()),
         "path": home,
         "port": port,
-        "password": secrets.token_urlsafe(24),
+        "password": Secret(secrets.token_urlsafe(24)),
         "settings": _configuration(settings or {}),
         "initdb_options": initdb_options,
         "timeout": timeout,

@@ -208,4 +208,4 @@ def sync_wait_until(predicate: Callable[[], bool], timeout: float = 5.0) -> None
 
 def password_of(dsn: str) -> str:
     """The password in a DSN; empty where it has none, since the server asks for none."""
-    return PoolConfig.from_parameters(dsn).plan.parameters.get("password") or ""
+    return str(PoolConfig.from_parameters(dsn).plan.parameters.get("password") or "")  # which shows itself

@@ -22,6 +22,7 @@ TOGETHER = {
 }
 # By the time they take, the longest first. Of the others, those with the most tests are.
 FIRST = (
+    "tests/tools/test_sanitizers.py",
     "tests/embedded/test_lifetime.py",
     "tests/notebook/test_kernel.py",
     "tests/embedded/test_embedded.py",

@@ -19,7 +19,11 @@ PYTHON = sys.executable
 
 def checks() -> dict[str, list[str]]:
     """Name and command, the slow ones first."""
-    c_files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "psqlpy/_ffi").glob("*.[ch]"))
+    c_files = sorted(
+        str(path.relative_to(ROOT))
+        for directory in ("psqlpy/_ffi", "fuzz")
+        for path in (ROOT / directory).glob("*.[ch]")
+    )
     found = {
         "mypy --strict": [PYTHON, "-m", "mypy"],
         "documentation": [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet"],

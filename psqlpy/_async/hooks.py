@@ -15,6 +15,7 @@ from psqlpy._io.logs import logger
 from psqlpy._io.notices import deliver_notices
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.session import Session
+from psqlpy._secret import hide
 
 _LOG = "psqlpy.pool"
 
@@ -46,7 +47,7 @@ class Hooks:
     async def ask_password(self, deadline: float | None) -> str:
         """What the password callable says now."""
         assert self.password is not None
-        password = await async_invoke(self.password, "the password callable", deadline)
+        password = hide(await async_invoke(self.password, "the password callable", deadline))
         if not isinstance(password, str):
             raise configuration_error(
                 f"the password callable must return a str, not {type(password).__name__}"

@@ -29,6 +29,7 @@ from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import async_sleep, monotonic
 from psqlpy._result import QueryResult, SingleQueryResult
+from psqlpy._secret import hide
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy.types import Types, registry_of
 
@@ -93,6 +94,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         prepared: bool = True,
         shared: bool = True,
     ) -> None:
+        dsn, password = hide(dsn), hide(password)
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(
             dsn,
@@ -211,6 +213,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_policy"):
+            # A parameter was refused, and somebody looks at the traceback.
+            return f"<{type(self).__name__} that was not made>"
         status = self.status()
         where = "; ".join(endpoint.describe() for endpoint in self._config.plan.endpoints)
         return (

@@ -5,7 +5,7 @@ Not here: when it is asked (psqlpy/_protocol/type_lookup.py), and the codecs mad
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -106,8 +106,30 @@ class TypeInfo:
         self.range = range
         self.attributes = attributes
 
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The types that it is made of."""
+        attributes = tuple(attribute for _, attribute in self.attributes)
+        return self.element, self.base, self.subtype, self.range, *attributes
+
     def __repr__(self) -> str:
         return f"<TypeInfo {self.oid} {self.schema}.{self.name} {self.kind!r}>"
+
+
+def made_of_themselves(types: Mapping[int, TypeInfo], suspects: Iterable[int]) -> set[int]:
+    """Which of these are parts of themselves, directly or by others. Codecs for them would have no end."""
+    found = set()
+    for suspect in suspects:
+        reached: set[int] = set()
+        waiting = list(types[suspect].parts)
+        while waiting:
+            oid = waiting.pop()
+            if oid in types and oid not in reached:
+                reached.add(oid)
+                waiting += types[oid].parts
+        if suspect in reached:
+            found.add(suspect)
+    return found
 
 
 class Catalog:

@@ -96,7 +96,7 @@ class ParameterPlan:
         if type(parameters) is not list and type(parameters) is not tuple:
             check_sequence(parameters)
         if len(parameters) != self.count:
-            raise self._wrong_count(len(parameters))
+            raise self._wrong_count(parameters)
         try:
             if self.count == 1:
                 value = parameters[0]
@@ -123,13 +123,15 @@ class ParameterPlan:
             except Unfit as error:
                 raise _parameter_error(index, codec, value, error) from None
 
-    def _wrong_count(self, given: int) -> ParameterValueError:
+    def _wrong_count(self, parameters: Sequence[Any]) -> ParameterValueError:
+        given = len(parameters)
         if given > MAX_PARAMETERS:
             return ParameterValueError(
                 f"a statement can have {MAX_PARAMETERS} parameters, {given} given: pass an array instead"
             )
         noun = "parameter" if self.count == 1 else "parameters"
-        return ParameterValueError(f"the statement takes {self.count} {noun}, {given} given")
+        advice = ": put a single value into a list" if isinstance(parameters, bytes) else ""
+        return ParameterValueError(f"the statement takes {self.count} {noun}, {given} given{advice}")
 
 
 def _plain_encoder(codec: Codec) -> Callable[[Any], bytes]:
@@ -139,8 +141,11 @@ def _plain_encoder(codec: Codec) -> Callable[[Any], bytes]:
 
 
 def check_sequence(parameters: object) -> None:
-    """Raise ParameterTypeError for what isn't a list of parameters, though some of it could be iterated over."""
-    if isinstance(parameters, Sequence) and not isinstance(parameters, (str, bytes, bytearray, memoryview)):
+    """Raise ParameterTypeError for what isn't a list of parameters, though some of it could be iterated over.
+
+    Bytes are one, of ints, as they are in psqlpy.
+    """
+    if isinstance(parameters, Sequence) and not isinstance(parameters, (str, bytearray, memoryview)):
         return
     given = type(parameters).__name__
     raise ParameterTypeError(

@@ -31,7 +31,7 @@ from psqlpy._codecs import (
     uuid,
 )
 from psqlpy._codecs import date_style as _date_style
-from psqlpy._codecs.catalog import FIRST_USER_OID, Catalog, TypeInfo, catalog_of
+from psqlpy._codecs.catalog import FIRST_USER_OID, Catalog, TypeInfo, catalog_of, made_of_themselves
 from psqlpy._codecs.codec import Codec, pack_text
 from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
@@ -189,7 +189,11 @@ class Registry:
     def learn(self, types: Iterable[TypeInfo]) -> None:
         """Take what the server has answered."""
         if self.catalog is not None:
-            self.catalog.types.update((info.oid, info) for info in types)
+            learnt = {info.oid: info for info in types}
+            # No server has such types, but one may say so.
+            endless = made_of_themselves({**self.catalog.types, **learnt}, learnt)
+            self.catalog.unknowable.update(endless)
+            self.catalog.types.update((oid, info) for oid, info in learnt.items() if oid not in endless)
 
     def give_up(self, types: Iterable[int]) -> None:
         """Ask about these types no more: the server won't tell."""
@@ -210,7 +214,7 @@ class Registry:
             info = self._info(oid)
             if info is not None and oid not in reached:
                 reached[oid] = info
-                waiting += (info.element, info.base, *(attribute for _, attribute in info.attributes))
+                waiting += info.parts
         if all(info.kind != "c" for info in reached.values()):
             return False
         for oid in reached:

@@ -194,7 +194,7 @@ class ResultPlan:
         for index, codec in enumerate(self._codecs):
             if codec is None:
                 continue
-            if self.format == BINARY and codec.convert is not None:
+            if self.format == BINARY and codec.kind is not None and codec.convert is not None:
                 yield index, codec.convert, codec.convert_column
             elif self.format == TEXT and codec.from_text is not None:
                 yield index, codec.from_text, None

@@ -119,10 +119,11 @@ psq_decode_rows(const PGresult *result, const psq_decode_plan *plan, int start, 
                 psq_decode_buffer *buffer)
 {
     size_t row_size;
-    int rows = stop - start, flags;
+    int rows, flags;
 
     if (!is_for(plan, result, start, stop))
         return PSQ_DECODE_MISMATCH;
+    rows = stop - start;
     /* The stream takes about as much as libpq's copy; where it takes more, half the rows are tried. */
     row_size = PQresultMemorySize(result) / (size_t) PQntuples(result) + 1;
     if ((size_t) rows > buffer->capacity / row_size)

@@ -289,6 +289,13 @@ write_uuid_int(psq_records *out, reader *in)
     return write_string(out, bytes, 16, "", 0);
 }
 
+/* Whole units of so many seconds each, and what is left. Values that no date or time has wrap around. */
+static uint64_t
+in_microseconds(uint64_t units, uint64_t unit_seconds, int64_t seconds, int64_t fraction)
+{
+    return (units * unit_seconds + (uint64_t) seconds) * 1000000 + (uint64_t) fraction;
+}
+
 static int
 write_time(psq_records *out, reader *in)
 {
@@ -297,7 +304,7 @@ write_time(psq_records *out, reader *in)
     if (!psq_read_record_int(in, &hours) || !psq_read_record_int(in + 1, &minutes) ||
         !psq_read_record_int(in + 2, &seconds) || !psq_read_record_int(in + 3, &fraction))
         return UNFIT;
-    return write_number(out, (uint64_t) (((hours * 60 + minutes) * 60 + seconds) * 1000000 + fraction), 8);
+    return write_number(out, in_microseconds((uint64_t) hours * 60 + (uint64_t) minutes, 60, seconds, fraction), 8);
 }
 
 static int
@@ -308,7 +315,7 @@ write_timestamp(psq_records *out, reader *in)
     if (!psq_read_record_int(in, &days) || !psq_read_record_int(in + 1, &seconds) ||
         !psq_read_record_int(in + 2, &fraction))
         return UNFIT;
-    return write_number(out, (uint64_t) ((days * 86400 + seconds) * 1000000 + fraction), 8);
+    return write_number(out, in_microseconds((uint64_t) days, 86400, seconds, fraction), 8);
 }
 
 static int
@@ -318,7 +325,7 @@ write_date(psq_records *out, reader *in)
 
     if (!psq_read_record_int(in, &ordinal))
         return UNFIT;
-    return write_number(out, (uint64_t) (ordinal - EPOCH_ORDINAL), 4);
+    return write_number(out, (uint64_t) ordinal - EPOCH_ORDINAL, 4);
 }
 
 int

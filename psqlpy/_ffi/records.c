@@ -5,6 +5,8 @@
 #include "record_cell.h"
 #include "records.h"
 
+#define ANY -1
+
 char *
 psq_records_grow(psq_records *out, size_t size)
 {
@@ -44,11 +46,12 @@ psq_records_clear(psq_records *records)
     records->size = records->capacity = 0;
 }
 
-/* A list or a tuple of so many. */
+/* A list or a tuple of so many; of any number with `count` ANY. */
 static int
 read_head(reader *in, int count)
 {
-    if (in->end - in->at < 5 || (*in->at != '[' && *in->at != '(') || (int32_t) read4(in->at + 1) != count)
+    if (in->end - in->at < 5 || (*in->at != '[' && *in->at != '(') ||
+        (count != ANY && (int32_t) read4(in->at + 1) != count))
         return 0;
     in->at += 5;
     return 1;
@@ -114,7 +117,7 @@ psq_records_add(psq_records *records, int row_count, const psq_column *columns, 
 {
     size_t before = records->size;
     reader(*readers)[PSQ_COLUMN_STREAMS] = calloc((size_t) column_count + 1, sizeof *readers);
-    int outcome = readers == NULL ? NO_MEMORY : WRITTEN, count;
+    int outcome = readers == NULL ? NO_MEMORY : WRITTEN;
 
     for (int i = 0; i < column_count && outcome == WRITTEN; i++) {
         for (int stream = 0; stream < columns[i].stream_count; stream++) {
@@ -122,8 +125,7 @@ psq_records_add(psq_records *records, int row_count, const psq_column *columns, 
             readers[i][stream].end = readers[i][stream].at + columns[i].sizes[stream];
             *unfit = i;
             /* One with NULLs that are nowhere is shorter. */
-            count = columns[i].present == NULL ? row_count : (int32_t) read4(readers[i][stream].at + 1);
-            if (!read_head(&readers[i][stream], count))
+            if (!read_head(&readers[i][stream], columns[i].present == NULL ? row_count : ANY))
                 outcome = UNFIT;
         }
     }

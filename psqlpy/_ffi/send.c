@@ -55,7 +55,9 @@ parameters_read(psq_parameters *parameters, int count, const char *packed, const
         parameters->values[i] = header[0] < 0 ? NULL : packed;
         if ((size_t) (end - packed) < (size_t) parameters->lengths[i] + 1)
             return NULL;
-        packed += parameters->lengths[i] + 1;
+        packed += parameters->lengths[i];
+        if (*packed++ != '\0')
+            return NULL;
     }
     return packed;
 }

@@ -103,7 +103,7 @@ psq_write_long(psq_writer *out, uint64_t magnitude, int negative)
         *out->at++ = magnitude >> 8 & 0x7f;
     }
     count_at[0] = (unsigned char) (negative ? -count : count);
-    memset(count_at + 1, negative ? 0xff : 0, 3);
+    memset(count_at + 1, negative && count > 0 ? 0xff : 0, 3);
     return PSQ_CELL_DECODED;
 }
 

@@ -79,7 +79,9 @@ class _Report:
         try:
             self._link.on_query(event)
         except Exception:
-            logger(_LOG).exception("on_query failed for %r", self._query)
+            # A log is read by others than a function of the user's is.
+            shown = "a statement about a password" if "passw" in self._query.lower() else repr(self._query)
+            logger(_LOG).exception("on_query failed for %s", shown)
 
 
 class AsyncLoggedLink(AsyncLink):

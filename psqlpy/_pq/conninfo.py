@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from psqlpy._pq.module import ffi, lib
 from psqlpy._pq.result import text
+from psqlpy._secret import Secret
 from psqlpy.exceptions import (
     ConnectionPoolBuildError,
     ConnectionPoolConfigurationError,
@@ -40,15 +41,24 @@ ADDED = {
     "sslkeylogfile": 18,
 }
 
+# C's white space: a no-break space, or another one beyond ASCII, may be a part of a password.
+_SPACE = " \t\n\v\f\r"
 # Not compiled before there is a string to be read: importing would take the time.
 _PAIR = (
-    r"\s*(?P<key>[^\s=]+)\s*=\s*"
-    r"(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<plain>(?!')(?:[^\s\\]|\\.|\\$)*))"
+    rf"[{_SPACE}]*(?P<key>[^{_SPACE}=]+)[{_SPACE}]*=[{_SPACE}]*"
+    rf"(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<plain>(?!')(?:[^{_SPACE}\\]|\\.|\\\Z)*))"
+)
+# libpq's old name for sslmode, which it knows in connection strings only.
+_OLD = "requiressl"
+
+# Whose values must not be shown; libpq marks but some of them.
+_SECRET = frozenset(
+    ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 )
 
 _CANNOT_PARSE_URI = (
     "the dsn is not a valid URL: expected postgresql://user:password@host:port/database?option=value, "
-    "with : / @ ? % in user name and password written as %3A %2F %40 %3F %25"
+    "with : / @ ? & % in user name and password written as %3A %2F %40 %3F %26 %25"
 )
 _CANNOT_PARSE_PAIRS = (
     "the dsn is neither a postgresql:// URL nor a list of keyword=value: "
@@ -73,6 +83,14 @@ def parse(dsn: str) -> dict[str, str]:
 
     Raises ConnectionPoolBuildError for an unknown keyword, which it names, and for a string that can't be parsed.
     """
+    try:
+        return _parse(dsn)
+    except BaseException as error:
+        # The frames that it comes from have pieces of the string in their variables.
+        raise error.with_traceback(None) from None
+
+
+def _parse(dsn: str) -> dict[str, str]:
     is_uri = dsn.startswith(("postgres://", "postgresql://"))
     dsn, emulated = (_take_from_uri if is_uri else _take_from_pairs)(dsn)
     message = ffi.new("char **")
@@ -145,7 +163,10 @@ def _each(options: Any) -> Iterator[_Option]:
     index = 0
     while options[index].keyword != ffi.NULL:
         option = options[index]
-        yield _Option(text(option.keyword) or "", text(option.val), text(option.compiled))
+        keyword, value = text(option.keyword) or "", text(option.val)
+        if value and keyword in _SECRET:
+            value = Secret(value)
+        yield _Option(keyword, value, text(option.compiled))
         index += 1
 
 
@@ -171,11 +192,11 @@ def _probe(given: Mapping[str, str], spoiled: str) -> tuple[dict[str, str], str]
 
 
 def _check_keyword(keyword: str, if_odd: str, *, show: bool = True) -> None:
-    if keyword in keywords() or keyword in EMULATED:
+    if keyword in keywords() or keyword in EMULATED or keyword == _OLD:
         return
     if keyword in ADDED:
         raise needs_libpq(keyword, ADDED[keyword])
-    # Shown only where it looks like a keyword: it could be the rest of a password that isn't quoted.
+    # Not shown where it could be the rest of a password that isn't quoted.
     raise ConnectionPoolBuildError(
         f"unknown option {keyword!r} in the dsn" if show and keyword.isidentifier() else if_odd
     )
@@ -187,11 +208,15 @@ def _take_from_pairs(dsn: str) -> tuple[str, dict[str, str]]:
     taken: dict[str, str] = {}
     position = 0
     next_pair = re.compile(_PAIR, re.DOTALL).match
-    while dsn[position:].strip():
+    could_be_password = is_plain = False
+    while dsn[position:].strip(_SPACE):
         pair = next_pair(dsn, position)
         if pair is None:
             raise ConnectionPoolBuildError(_CANNOT_PARSE_PAIRS)
-        _check_keyword(pair["key"], _CANNOT_PARSE_PAIRS)
+        # Behind an unquoted one; or right behind the quote that may have been in the middle of it.
+        is_odd = could_be_password and (is_plain or not pair[0].startswith(tuple(_SPACE)))
+        _check_keyword(pair["key"], _CANNOT_PARSE_PAIRS, show=not is_odd)
+        could_be_password, is_plain = pair["key"] in _SECRET, pair["plain"] is not None
         if pair["key"] in EMULATED:
             raw = pair["plain"] if pair["quoted"] is None else pair["quoted"]
             taken[EMULATED[pair["key"]]] = re.sub(r"\\(.?)", r"\1", raw, flags=re.DOTALL)
@@ -207,22 +232,33 @@ def _take_from_uri(dsn: str) -> tuple[str, dict[str, str]]:
     # As libpq reads it: a user and password are there if an @ comes before the first slash.
     at, slash = dsn.find("@", start), dsn.find("/", start)
     has_user = at >= 0 and (slash < 0 or at < slash)
+    user = dsn[start:at] if has_user else ""
     if has_user:
         start = at + 1
-    head, mark, query = dsn[start:].partition("?")
-    # user:password@host with a / in the password: then nothing of what follows may be shown.
-    is_odd = not has_user and "@" in dsn[start:]
-    if is_odd and ":" in head.partition("/")[0]:
+    head, _, query = dsn[start:].partition("?")
+    # user:password@host with an @ or a / in the password: then nothing of what follows may be shown, and no part of the
+    # password be looked up as the name of a host.
+    is_odd = "@" in dsn[start:]
+    if is_odd and not has_user and ":" in head.partition("/")[0]:
+        raise ConnectionPoolBuildError(_CANNOT_PARSE_URI)
+    if "@" in head[1:] and ":" in user:
         raise ConnectionPoolBuildError(_CANNOT_PARSE_URI)
     kept: list[str] = []
     taken: dict[str, str] = {}
-    for parameter in query.split("&") if mark else ():
+    parameters = query.split("&")
+    if not parameters[-1]:  # nothing behind the ?, or the last &
+        parameters.pop()
+    for parameter in parameters:
         keyword, equals, value = parameter.partition("=")
         keyword = _percent_decode(keyword)
         if not equals or "=" in value:
             raise ConnectionPoolBuildError(_CANNOT_PARSE_URI)
-        if (keyword, value) != ("ssl", "true"):  # which is libpq's other way to say sslmode=require
+        if (keyword, _percent_decode(value)) != (
+            "ssl",
+            "true",
+        ):  # which is libpq's other way to say sslmode=require
             _check_keyword(keyword, _CANNOT_PARSE_URI, show=not is_odd)
+        is_odd = is_odd or keyword in _SECRET  # whose & may not have been written as %26
         if keyword in EMULATED:
             taken[EMULATED[keyword]] = _percent_decode(value)
         else:

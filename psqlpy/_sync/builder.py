@@ -24,6 +24,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._keepalive import KeepaliveConfig
+from psqlpy._secret import hide
 from psqlpy._sync.executor import check_timeout
 from psqlpy._sync.hooks import Hook, Hooks, check_hook
 from psqlpy._sync.pool import ConnectionPool
@@ -70,7 +71,7 @@ class ConnectionPoolBuilder:
             "dbname": parameters.pop("db_name", ""),
             "target_session_attrs": "" if attrs is None else attrs.value,
         }
-        dsn = " ".join(f"{keyword}={_quote(value)}" for keyword, value in words.items() if value)
+        dsn = hide(" ".join(f"{keyword}={_quote(value)}" for keyword, value in words.items() if value))
         return ConnectionPool(dsn, **parameters)
 
     # The pool
@@ -94,6 +95,7 @@ class ConnectionPoolBuilder:
 
     def password(self, password: str | Callable[[], Any]) -> ConnectionPoolBuilder:
         """Set the password, or a function that is asked for it at each connect."""
+        password = hide(password)
         return self._set("password", password if callable(password) else check_text(password, "password"))
 
     def dbname(self, dbname: str) -> ConnectionPoolBuilder:

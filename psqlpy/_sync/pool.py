@@ -22,6 +22,7 @@ from psqlpy._io.blocks import SyncCall, SyncPoolBlock, sync_call
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._result import QueryResult, SingleQueryResult
+from psqlpy._secret import hide
 from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.copying import Copying
@@ -94,6 +95,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         prepared: bool = True,
         shared: bool = True,
     ) -> None:
+        dsn, password = hide(dsn), hide(password)
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
         config = PoolConfig.from_parameters(
             dsn,
@@ -212,6 +214,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_policy"):
+            # A parameter was refused, and somebody looks at the traceback.
+            return f"<{type(self).__name__} that was not made>"
         status = self.status()
         where = "; ".join(endpoint.describe() for endpoint in self._config.plan.endpoints)
         return (

@@ -308,7 +308,8 @@ async def test_parameter_list_that_is_none(executor: Executor, prepared: bool) -
 
 
 async def test_bytes_as_parameter_list(executor: Executor, prepared: bool) -> None:
-    for parameters in (b"ab", bytearray(b"ab"), memoryview(b"ab"), b""):
+    # Bytes themselves are a list of ints, as in psqlpy.
+    for parameters in (bytearray(b"ab"), memoryview(b"ab")):
         for query in ("SELECT $1::int4, $2::int4", "SELECT $(a)p::int4, $(b)p::int4", "SELECT 1"):
             await refuse(
                 executor, query, parameters, prepared, exceptions.PyToRustValueMappingError, "parameters"

@@ -237,3 +237,33 @@ def test_time_and_datetime_of_both_kinds() -> None:
         0,
         b'("01:02:03.000000","0001-01-01 00:00:00.000000+00","1")',
     )
+
+
+@pytest.mark.parametrize(
+    "infos",
+    [
+        (TypeInfo(30001, "public", "d", "d", base=30001),),
+        (TypeInfo(30001, "public", "a", "b", element=30001),),
+        (TypeInfo(30001, "public", "c", "c", attributes=(("i", oids.INT4), ("c", 30001))),),
+        (TypeInfo(30001, "public", "r", "r", subtype=30001),),
+        (TypeInfo(30001, "public", "m", "m", range=30001),),
+        (
+            TypeInfo(30001, "public", "d", "d", base=30002),
+            TypeInfo(30002, "public", "_d", "b", element=30001),
+        ),
+    ],
+    ids=["domain", "array", "composite", "range", "multirange", "each other"],
+)
+def test_a_type_that_is_said_to_be_made_of_itself_comes_as_text(infos: tuple[TypeInfo, ...]) -> None:
+    holder = TypeInfo(30003, "public", "holder", "c", attributes=(("x", 30001), ("i", oids.INT4)))
+    registry = known(*infos, holder)
+    assert registry.unknown([30001, 30003]) == []
+    assert read(registry, 30001, b"(x)", 0) == "(x)"
+    assert read(registry, 30003, b"(x,7)", 0) == {"x": "x", "i": 7}
+
+
+def test_binary_that_nobody_asked_for_comes_as_bytes() -> None:
+    """C knows one kind below a range, so that ranges of ranges are asked for in text."""
+    registry = known(TypeInfo(30001, "public", "of_ranges", "r", subtype=3904))  # int4range
+    assert read(registry, 30001, b"\1") == b"\1"
+    assert read(registry, 30001, b"abc") == b"abc"

@@ -215,23 +215,30 @@ async def test_a_batch_takes_any_number_of_statements_in_one_transaction(
 # Parameters
 
 
-@pytest.mark.parametrize("parameters", [[1, 2], (1, 2), range(1, 3)], ids=repr)
+@pytest.mark.parametrize("parameters", [[1, 2], (1, 2), range(1, 3), b"\1\2"], ids=repr)
 async def test_sequences(conn: Connection, parameters: Any) -> None:
     result = await conn.execute("SELECT $1::int4 AS a, $2::int4 AS b", parameters)
     assert result.result() == [{"a": 1, "b": 2}]
 
 
 @pytest.mark.parametrize(
-    # Bytes are a sequence of numbers, but never meant as one here.
     "parameters",
-    ["12", b"12", {1, 2}, (n for n in (1, 2)), 5],
-    ids=["str", "bytes", "set", "generator", "int"],
+    ["12", bytearray(b"12"), {1, 2}, (n for n in (1, 2)), 5],
+    ids=["str", "bytearray", "set", "generator", "int"],
 )
 async def test_what_is_no_sequence(conn: Connection, parameters: Any) -> None:
     with pytest.raises(
         exceptions.PyToRustValueMappingError, match="parameters must be (sequence or mapping|a list)"
     ):
         await conn.execute("SELECT $1::int4, $2::int4", parameters)
+    await ensure_usable(conn)
+
+
+async def test_bytes_that_were_meant_as_one_value(conn: Connection) -> None:
+    with pytest.raises(
+        exceptions.ParameterValueError, match="takes 1 parameter, 2 given: put a single value into a list"
+    ):
+        await conn.execute("SELECT $1::bytea", b"12")
     await ensure_usable(conn)
 
 

@@ -102,7 +102,7 @@ def pointed_at(text: str, dsn: str) -> str:
     text = PAGE_DSN.sub(lambda _: repr(dsn), text)
     for literal, replacement in {
         'username="postgres"': f"username={plan.parameters['user']!r}",
-        'password="postgres"': f"password={plan.parameters.get('password')!r}",
+        'password="postgres"': f"password={password_of(dsn)!r}",
         'host="localhost"': f"host={plan.endpoints[0].host!r}",
         "port=5432": f"port={plan.endpoints[0].port}",
         'db_name="postgres"': f"db_name={plan.parameters['dbname']!r}",

@@ -19,9 +19,9 @@ class Certificates:
         self.server = directory / "server.crt"
         request, extensions = directory / "server.csr", directory / "server.ext"
         extensions.write_text(f"subjectAltName=DNS:{NAME},IP:127.0.0.1\n")
-        _openssl("req", "-new", *_KEY, "-subj", f"/CN={NAME}", "-keyout", self.key, "-out", request)
+        openssl("req", "-new", *_KEY, "-subj", f"/CN={NAME}", "-keyout", self.key, "-out", request)
         signed_by = ("-CA", self.ca, "-CAkey", self.ca.with_suffix(".key"), "-CAcreateserial")
-        _openssl(
+        openssl(
             "x509",
             "-req",
             "-in",
@@ -40,11 +40,11 @@ class Certificates:
         certificate = directory / f"{name}-ca.crt"
         key = certificate.with_suffix(".key")
         subject = f"/CN=psqlpy's tests: {name} authority"
-        _openssl("req", "-x509", *_KEY, "-days", "2", "-subj", subject, "-keyout", key, "-out", certificate)
+        openssl("req", "-x509", *_KEY, "-days", "2", "-subj", subject, "-keyout", key, "-out", certificate)
         return certificate
 
 
-def _openssl(*arguments: str | Path) -> None:
+def openssl(*arguments: str | Path) -> None:
     done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"openssl {arguments[0]} failed: {done.stderr}")

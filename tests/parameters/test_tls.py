@@ -171,3 +171,17 @@ def test_a_refused_certificate_leads_to_the_next_host(
     ports = {"port": None, "ports": [standby.port, primary.port, primary.port]}
     parameters = primary.parameters(**hosts, **ports, ssl_mode="verify-full", ca_file=certificates.ca)
     assert outcome(**parameters) == TLS
+
+
+# Channel binding
+
+
+@each_way
+def test_scram_with_channel_binding(ask: Ask, primary: Cluster) -> None:
+    where = f"postgresql://{primary.host}:{primary.port}/postgres?user=postgres"
+    login = f"{where}&password={primary.parameters()['password'].replace(' ', '%20')}"
+    bound = f"{login}&channel_binding=require"
+    assert ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", dsn=bound) is True
+    assert ask("SELECT 1", dsn=f"{login}&channel_binding=disable") == 1
+    with pytest.raises(exceptions.BaseConnectionPoolError, match="channel binding"):
+        ask("SELECT 1", dsn=bound, ssl_mode="disable")

@@ -89,7 +89,7 @@ def test_a_text_that_only_looks_like_an_emulated_option_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "dsn", ["postgresql://u:hush@h/d?foo=1", "host=h password=hush foo=1", "foo='hush' host=h"]
+    "dsn", ["postgresql://u:hush@h/d?foo=1", "host=h password='hush' foo=1", "foo='hush' host=h"]
 )
 def test_an_unknown_option_is_named(dsn: str) -> None:
     with pytest.raises(ConnectionPoolBuildError, match="'foo'") as caught:
@@ -112,6 +112,8 @@ def test_an_unknown_option_is_named(dsn: str) -> None:
         "host=h password=my hush",
         "host=h password='hush",
         "host=h password='x hush=1",
+        "host=h password=x hush=1",
+        "postgresql://u:x@y?hush=1@h/d",
         "hush",
     ],
 )
