@@ -58,6 +58,7 @@ KEEP_GIL = (
     "PQserverVersion",
     "PQsocket",
     "PQtransactionStatus",
+    "psq_cork",
     "psq_decode_row",
     "psq_execute_flight",
     "psq_in_main_interpreter",

@@ -206,6 +206,10 @@ class ConnectionPoolBuilder:
 
     # What a pool does besides
 
+    def prepared(self, prepared: bool) -> ConnectionPoolBuilder:
+        """Set whether statements are prepared; False for poolers in transaction mode."""
+        return self._set("prepared", check_flag("prepared", prepared))
+
     def types(self, types: Types) -> ConnectionPoolBuilder:
         """Set how types are read and written."""
         if not isinstance(types, Types):

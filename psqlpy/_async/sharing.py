@@ -119,6 +119,8 @@ class SharedStatements(Lending):
         began = monotonic()
         try:
             query = Query(text, values, self._family)
+            if lane.users > 1:
+                lane.connection.write_together()
             await lane.connection.run(query, deadline)
             now = monotonic()
             began = max(began, lane.answered_at)

@@ -220,8 +220,8 @@ class Connection(
             timeout = pool.timeout
         deadline = None if timeout is None else deadline_after(timeout)
         if self._begin is None:
-            return link.run, deadline, ()
-        return self.run, deadline, self.take_begin()
+            return link.run, deadline, (), pool.prepared
+        return self.run, deadline, self.take_begin(), pool.prepared
 
     # Every query comes by here.
     _check_out = check_out
@@ -327,6 +327,12 @@ class Connection(
         if timeout is None:
             timeout = pool.timeout
         return None if timeout is None else deadline_after(timeout)
+
+    def prepares(self, prepared: bool | None) -> bool:
+        """Whether a call that has `prepared`, or the pool where that is None, wants its statement prepared."""
+        if prepared is None:
+            return self._pool is None or self._pool.prepared
+        return prepared
 
     def _lease(self) -> Connection:
         if self._link is None:

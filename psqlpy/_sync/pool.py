@@ -48,13 +48,15 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits. `types` says how types are read and written. `password` may
+    while all are in use. Both are in seconds; None waits. `prepared=False` leaves no prepared statements on the server,
+    which poolers in transaction mode need (docs/poolers.md), and shares no connections.
+    `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
     Connections older than `max_lifetime` seconds, or unused for `max_idle`, are closed at the next acquire or release.
     """
 
-    __slots__ = ("__weakref__", "descriptions", "timeout")
+    __slots__ = ("__weakref__", "descriptions", "prepared", "timeout")
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         on_notice: Callable[[Notice], object] | None = None,
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
+        prepared: bool = True,
         shared: bool = True,
         max_lifetime: float | None = None,
         max_idle: float | None = None,
@@ -128,6 +131,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
             ca_file,
         )
         self.timeout: float | None = check_timeout("timeout", timeout)
+        # Whether statements are prepared where their call doesn't say.
+        self.prepared = check_flag("prepared", prepared)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         ages: Ages[SyncLink] = Ages(
@@ -269,7 +274,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         shared: bool | None,
     ) -> QueryResult:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        standing = None if prepared is False else self._standing(querystring, shared)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
         if standing is not None:
             query = self._share(standing, querystring, parameters, deadline)
             if query is not None:
@@ -312,7 +318,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
     ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        standing = None if prepared is False else self._standing(querystring, shared)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
         if standing is not None:
             query = self._share(standing, querystring, parameters, deadline)
             if query is not None:
@@ -336,7 +343,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        standing = None if prepared is False else self._standing(querystring, shared)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
         if standing is not None:
             query = self._share(standing, querystring, parameters, deadline)
             if query is not None:

@@ -118,6 +118,8 @@ class SharedStatements(Lending):
         began = monotonic()
         try:
             query = Query(text, values, self._family)
+            if lane.users > 1:
+                lane.connection.write_together()
             lane.connection.run(query, deadline)
             now = monotonic()
             began = max(began, lane.answered_at)

@@ -237,6 +237,33 @@ def test_a_loop_that_stands_still_does_not_let_go(dsn: str, names: tuple[str, st
         assert pool.status() == (1, 1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.backend(name)) for name in ("asyncio", "uvloop")]
+)
+def test_who_waited_for_a_loop_to_let_go_gives_up(dsn: str, name: str) -> None:
+    """The loop that was asked, and comes to it later, goes on with its connection."""
+
+    async def give_up(pool: ConnectionPool) -> None:
+        with anyio.move_on_after(0.05) as scope:
+            await pool.fetch_val("SELECT 1")
+        assert scope.cancelled_caught
+
+    async def stand_still() -> None:
+        pool = ConnectionPool(dsn, max_db_pool_size=1)
+        await pool.fetch_val("SELECT 2")
+        thread, errors = run_in_thread(lambda: RUNNERS["trio"](partial(give_up, pool)))
+        thread.join(5)
+        join(thread, errors)
+        with anyio.fail_after(5):
+            for number in range(3):
+                assert await pool.fetch_val("SELECT $1::int4", [number]) == number
+                # What the loop was asked to do is done between these.
+                await anyio.sleep(0.01)
+        pool.close()
+
+    RUNNERS[name](stand_still)
+
+
 @each_runner
 def test_a_handle_may_be_closed_in_another_thread(dsn: str, run: Run, observer: Observer) -> None:
     """In the loop's own thread nothing happens to it but by the loop."""
