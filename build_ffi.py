@@ -37,6 +37,7 @@ HELPERS = (
     "fields",
     "copy",
     "records",
+    "interpreter",
 )
 # Sources that only other sources call.
 INNER = ("record_cell", "record_numeric")
@@ -57,8 +58,10 @@ KEEP_GIL = (
     "PQserverVersion",
     "PQsocket",
     "PQtransactionStatus",
+    "psq_cork",
     "psq_decode_row",
     "psq_execute_flight",
+    "psq_in_main_interpreter",
     "psq_look",
     "psq_pump_one",
     "psq_send_commands",

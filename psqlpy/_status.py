@@ -31,7 +31,7 @@ class ConnectionPoolStats(NamedTuple):
     opened: connections made.
     closed: connections closed, a dict by reason: "lost" (broken, idle when another one broke, or refused by the
         `reset` hook), "expired" (by `expire_connections`, or their server has become read-only), "surplus" (by
-        `resize`), "pool closed".
+        `resize`), "pool closed", "max_lifetime" and "max_idle" (at the pool's limit of that name).
     waited: calls that found all connections in use.
     timed_out: of these, those whose time was over before one became free.
     errors: connections that could not be made, the `setup` hook included.

@@ -196,7 +196,19 @@ class ConnectionPoolBuilder:
         """Set how many seconds a call may wait for a connection while all are in use; None for no end."""
         return self._set("acquire_timeout", check_timeout("acquire_timeout", acquire_timeout))
 
+    def max_lifetime(self, max_lifetime: float | None) -> ConnectionPoolBuilder:
+        """Set the age, in seconds, at which connections are replaced; None for any age."""
+        return self._set("max_lifetime", check_timeout("max_lifetime", max_lifetime))
+
+    def max_idle(self, max_idle: float | None) -> ConnectionPoolBuilder:
+        """Set after how many unused seconds connections are closed; None for never."""
+        return self._set("max_idle", check_timeout("max_idle", max_idle))
+
     # What a pool does besides
+
+    def prepared(self, prepared: bool) -> ConnectionPoolBuilder:
+        """Set whether statements are prepared; False for poolers in transaction mode."""
+        return self._set("prepared", check_flag("prepared", prepared))
 
     def types(self, types: Types) -> ConnectionPoolBuilder:
         """Set how types are read and written."""

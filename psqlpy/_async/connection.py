@@ -18,12 +18,15 @@ from psqlpy._async.stream import Streaming
 from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
+from psqlpy._io.debugging import callers, describe
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.pausing import async_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from psqlpy._async.pool import ConnectionPool
     from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.pausing import PausingDialogue
@@ -46,6 +49,7 @@ class Connection(
     __slots__ = (
         "__weakref__",
         "_abandoned",
+        "_acquired_by",
         "_begin",
         "_entering",
         "_last",
@@ -65,6 +69,8 @@ class Connection(
         # The pooled connection that it had, as long as that exists.
         self._last: ReferenceType[AsyncLink] | None = None
         self._entering = False
+        # In debug mode: who acquired it.
+        self._acquired_by: StackSummary | None = None
         # A BEGIN, and what belongs to it, that travels with the next statement.
         self._begin: tuple[bytes, ...] | None = None
         # What ends transactions and cursors that nobody refers to any more, to be sent before anything else.
@@ -93,7 +99,12 @@ class Connection(
                 self._link = await pool.take_link(deadline_after(pool.timeout))
             finally:
                 self._entering = False
+            self.note_callers()
         return self
+
+    def note_callers(self) -> None:
+        """Note in debug mode who acquires it, for the warning should it be lost."""
+        self._acquired_by = callers()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -125,7 +136,8 @@ class Connection(
         if link is not None and pool is not None:
             self._link = None
             pool.take_back(link)
-            warnings.warn(_UNRETURNED, ResourceWarning, source=self, stacklevel=2)
+            message = _UNRETURNED + describe(self._acquired_by)
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     # Questions
 
@@ -207,8 +219,8 @@ class Connection(
             timeout = pool.timeout
         deadline = None if timeout is None else deadline_after(timeout)
         if self._begin is None:
-            return link.run, deadline, ()
-        return self.run, deadline, self.take_begin()
+            return link.run, deadline, (), pool.prepared
+        return self.run, deadline, self.take_begin(), pool.prepared
 
     # Every query comes by here.
     _check_out = check_out
@@ -314,6 +326,12 @@ class Connection(
         if timeout is None:
             timeout = pool.timeout
         return None if timeout is None else deadline_after(timeout)
+
+    def prepares(self, prepared: bool | None) -> bool:
+        """Whether a call that has `prepared`, or the pool where that is None, wants its statement prepared."""
+        if prepared is None:
+            return self._pool is None or self._pool.prepared
+        return prepared
 
     def _lease(self) -> Connection:
         if self._link is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
     from psqlpy._io.links import AsyncLink
 
-_numbers = count(1)
 
 # FETCH takes no larger ones.
 _LARGEST = 2**31 - 1
@@ -119,10 +117,11 @@ class Cursor(AsyncCursorBlock):
     async def _start(self, timeout: float | None) -> None:
         connection = self._owner._lease()
         text, values = resolve_parameters(self._querystring or "", self._parameters)
-        name = f"psqlpy_cursor_{next(_numbers)}".encode()
-        run, deadline, begin = connection.check_out(timeout)
+        run, deadline, begin, _ = connection.check_out(timeout)
         link = connection.link
-        opening = OpenCursor(name, text, values, begin, scroll=self._scroll, unnamed=self._prepared is False)
+        name = link.session.statements.unique_name("cursor_")
+        unnamed = not connection.prepares(self._prepared)
+        opening = OpenCursor(name, text, values, begin, scroll=self._scroll, unnamed=unnamed)
         self._state = "starting"
         self._connection, self._link, self._name = connection, link, name
         self._held = False

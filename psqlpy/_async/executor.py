@@ -17,14 +17,16 @@ from psqlpy._protocol.named_parameters import check_query, resolve_parameters
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR, Query
 from psqlpy._protocol.simple_query import encode_query, simple_query
 from psqlpy._protocol.unprepared import Unprepared
+from psqlpy._protocol.unprepared_batch import UnpreparedBatch
 from psqlpy._result import QueryResult, SingleQueryResult
 
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
     from psqlpy._pq.result import PGresult
 
-# The function that runs a request until a deadline, that deadline, and what has to travel in front of the request.
-CheckedOut = tuple[Callable[..., Any], float | None, tuple[bytes, ...]]
+# The function that runs a request until a deadline, that deadline, what has to travel in front of the request, and
+# whether statements are prepared where their call doesn't say.
+CheckedOut = tuple[Callable[..., Any], float | None, tuple[bytes, ...], bool]
 
 #: Of `default=`: that it wasn't given.
 NO_DEFAULT: Any = object()
@@ -66,7 +68,8 @@ class Executor:
         """Execute one statement and return its rows.
 
         `parameters` is a sequence for `$1`, `$2`, … or a mapping for `$(name)p`. `prepared=False` leaves no prepared
-        statement on the server, which poolers in transaction mode need. A parameter that doesn't fit raises
+        statement on the server, which poolers in transaction mode need; None is what the pool says.
+        A parameter that doesn't fit raises
         PyToRustValueMappingError, with nothing executed; an error of the server is a ConnectionExecuteError and the
         class of its SQLSTATE.
         """
@@ -159,14 +162,15 @@ class Executor:
         """Execute one statement for every row of parameters: for all of them, or, if one fails, for none.
 
         Outside a transaction the rows are one; inside, they are a part of it, and a failing row aborts it.
-        `prepared` is accepted for compatibility: many rows are always bound to one prepared statement.
+        `prepared=False` leaves no prepared statement on the server: it is asked about the statement at each call.
         """
         text, rows = resolve_rows(querystring, check_rows("execute_many", parameters))
         if not rows:
             return
         connection = self._lease()
         deadline = connection.deadline(timeout)
-        batch = Batch(text, rows, self._family, connection.take_begin())
+        kind = Batch if connection.prepares(prepared) else UnpreparedBatch
+        batch = kind(text, rows, self._family, connection.take_begin())
         await connection.run(batch, deadline)
 
     async def execute_batch(self, querystring: str, *, timeout: float | None = None) -> None:
@@ -196,9 +200,9 @@ class Executor:
         """
         text, values = resolve_parameters(querystring, parameters)
         # All that may fail comes before a BEGIN is taken along.
-        run, deadline, begin = self._check_out(timeout)
+        run, deadline, begin, default = self._check_out(timeout)
         query: Query | Unprepared
-        if prepared is False or len(values) > DESCRIBABLE_PARAMETERS:
+        if not (default if prepared is None else prepared) or len(values) > DESCRIBABLE_PARAMETERS:
             descriptions = self._lease().descriptions
             query = Unprepared(text, classify(text), values, descriptions, self._family, begin)
         else:

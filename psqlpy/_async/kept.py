@@ -35,8 +35,8 @@ class KeptConnection(Connection):
 
     def check_out(self, timeout: float | None) -> CheckedOut:
         """What carries a statement, until the owner's deadline at most."""
-        run, deadline, begin = super().check_out(timeout)
-        return run, self._earlier(deadline), begin
+        run, deadline, begin, prepared = super().check_out(timeout)
+        return run, self._earlier(deadline), begin, prepared
 
     _check_out = check_out
 

@@ -5,83 +5,55 @@ The pool's policy decides; here is who waits, connects, resets and closes. What 
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
-from gc import collect
-from random import random
 
 from psqlpy import exceptions
-from psqlpy._async.executor import deadline_after
 from psqlpy._async.hooks import Hooks
+from psqlpy._async.waiting import Waiting, too_late
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
 from psqlpy._io.drive import async_connect
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.notebook import session_settings
-from psqlpy._io.primitives import AsyncWake, Lock, monotonic
+from psqlpy._io.primitives import AsyncWake, monotonic
+from psqlpy._pooling.ages import Ages
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
 from psqlpy._pooling.sharing import Sharing, weakly
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.reset import reset_requests
 from psqlpy._protocol.session import Session
 
-# A call that waits looks whether the handle of a connection is in garbage that wasn't collected yet: first after so
-# long, or up to twice that, lest all look at once, then after pauses that grow. Seconds.
-_FIRST_PAUSE = 0.5
-# One look is for all: with each so many who wait already the first pause is that much longer once more.
-_LOOKERS = 20
-_LONGEST_PAUSE = 16.0
-# Between two looks at one pool, so that what does nothing at both may be taken for lost. Seconds.
-_BETWEEN_LOOKS = 0.4
-# Collections for that take this part of the time at most, and none is begun with less than this left to wait. Seconds.
-_COLLECTING_SHARE = 0.02
-_COLLECTING_MARGIN = 0.25
 
-
-class Lending:
+class Lending(Waiting):
     """A pool's connections, and everybody who wants one.
 
     Every call of the policy is made under `_lock`, and what it wants done is done afterwards, by `_act`.
     """
 
-    __slots__ = (
-        "_acquire_timeout",
-        "_cleaning",
-        "_config",
-        "_cut",
-        "_dropped",
-        "_era",
-        "_hooks",
-        "_lock",
-        "_policy",
-        "_registry",
-        "_search_at",
-        "_sharing",
-        "_suspects",
-    )
+    __slots__ = ("_cleaning", "_config", "_cut", "_era", "_hooks", "_limited", "_registry", "_sharing")
 
     def __init__(
-        self, config: PoolConfig, registry: Registry, acquire_timeout: float | None, hooks: Hooks
+        self,
+        config: PoolConfig,
+        registry: Registry,
+        acquire_timeout: float | None,
+        hooks: Hooks,
+        ages: Ages[AsyncLink],
     ) -> None:
+        super().__init__(Policy(config.max_size, ages), acquire_timeout)
         self._config = config
         self._hooks = hooks
         # The pool's own: what its sessions learn goes with it.
         self._registry = Registry(registry)
-        self._acquire_timeout = acquire_timeout
-        self._policy: Policy[AsyncLink] = Policy(config.max_size)
         self._sharing: Sharing[AsyncLink] = Sharing(self._policy, weakly(self._seat_first))
-        self._lock = Lock()
+        # Whether there is a limit to a connection's age.
+        self._limited = ages.are_limited
         # Given back while a statement was still running on them: a cancelled one, or another task's.
         self._cleaning: set[AsyncLink] = set()
-        # Of handles that nobody referred to any more: to be given back by whoever comes next.
-        self._dropped: deque[AsyncLink] = deque()
         # Whoever is still connecting comes too late.
         self._cut = False
         # How many outages there were.
         self._era = 0
-        # When to look for lost handles again, and who did nothing at the last look.
-        self._search_at = 0.0
-        self._suspects: set[Ticket[AsyncLink]] = set()
 
     # Taking
 
@@ -89,6 +61,8 @@ class Lending:
         """A connection that works as far as can be known without asking the server; `deadline` is monotonic time."""
         if self._dropped or self._cleaning:
             self._collect()
+        if self._limited:
+            self._age()
         ticket = None
         try:
             # Inside, as a KeyboardInterrupt may strike right after it.
@@ -133,8 +107,10 @@ class Lending:
                 raise closed()
             if deadline is not None and monotonic() >= deadline:
                 # What the pool had to find out about its connections took all of it.
-                raise _too_late("no time was left to open a connection")
+                raise too_late("no time was left to open a connection")
             link = await self._open(deadline)
+            if self._limited:
+                self._age()
             with self._lock:
                 outcome = self._policy.opened(ticket, link)
             self._act(outcome)
@@ -147,53 +123,6 @@ class Lending:
         except BaseException:
             self._forgo(ticket, touched=touched)
             raise
-
-    def _free_orphans(self) -> None:
-        """Let go of calls whose loop was closed while they waited, so that their connections come back."""
-        with self._lock:
-            held = self._policy.held()
-        if sum(link.forget_callers() for link in held):
-            # They are in cycles of their own: a task and what it waits for.
-            collect()
-
-    async def _wait(self, wake: AsyncWake, deadline: float | None) -> None:
-        began = monotonic()
-        patience = deadline_after(self._acquire_timeout)
-        until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
-        pause = min(_FIRST_PAUSE * (1 + random()) * (1 + self._policy.waiting / _LOOKERS), _LONGEST_PAUSE)
-        while until is None or monotonic() + pause + _COLLECTING_MARGIN < until:
-            if await wake.wait(monotonic() + pause):
-                return
-            if monotonic() >= self._search_at:
-                self._free_cycles()
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        if await wake.wait(until):
-            return
-        waited = monotonic() - began
-        with self._lock:
-            self._policy.counts.timed_out += 1
-        doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
-        if until == patience:
-            raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
-        raise _too_late(doing)
-
-    def _free_cycles(self) -> None:
-        """Collect garbage if a connection in use has done nothing since the last look.
-
-        An exception that went through a function may keep its variables in a cycle, a handle among them, and a process
-        in which everybody waits makes no objects and so collects nothing by itself.
-        """
-        with self._lock:
-            leases = self._policy.leases()
-        unused = {ticket for ticket in leases if (link := ticket.connection) is not None and link.is_quiet}
-        suspects, self._suspects = self._suspects, unused
-        began = ended = monotonic()
-        if not suspects.isdisjoint(unused):
-            collect()
-            ended = monotonic()
-            if self._dropped:
-                self._collect()
-        self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
 
     async def _is_fit(self, link: AsyncLink, deadline: float | None, shared: bool) -> bool:
         """Whether an idle connection lives: by its socket, with `Verified` by the server, by the user's own reset."""
@@ -230,7 +159,7 @@ class Lending:
         except exceptions.ConnectTimeoutError as error:
             if deadline is None or monotonic() < deadline:
                 raise
-            raise _too_late(str(error)) from error
+            raise too_late(str(error)) from error
         database = (pgconn.host, pgconn.hostaddr, pgconn.port, pgconn.db)
         link = self._hooks.make_link(Session(pgconn, self._registry.for_database(database)))
         link.era = self._era
@@ -272,6 +201,8 @@ class Lending:
         if link.is_closed or link.session.is_settled:
             clean = False
             try:
+                if self._limited:
+                    self._age()
                 self._reset(link)
                 clean = link.is_sound
             finally:
@@ -298,6 +229,8 @@ class Lending:
             self._cleaning.discard(link)
         clean = False
         try:
+            if self._limited:
+                self._age()
             self._reset(link)
             clean = link.is_sound
         finally:
@@ -350,6 +283,12 @@ class Lending:
         for link in elsewhere:
             self.take_back(link)
 
+    def _age(self) -> None:
+        """Close what has reached an age limit of the pool's, and see to it that what is in use will be."""
+        with self._lock:
+            outcome = self._sharing.age(monotonic())
+        self._act(outcome)
+
     def _act(self, outcome: Outcome[AsyncLink]) -> None:
         """Do, outside the lock, what the policy wants done."""
         if outcome is EMPTY:
@@ -397,12 +336,6 @@ def rank(link: AsyncLink) -> int:
         # To be reset first.
         return 1
     return 0 if link.is_at_home() and link.is_quiet else 1
-
-
-def _too_late(doing: str) -> exceptions.QueryTimeoutError:
-    error = exceptions.QueryTimeoutError(f"timeout: {doing}")
-    error.safe_to_retry = True
-    return error
 
 
 def closed() -> exceptions.BaseConnectionPoolError:

@@ -25,8 +25,10 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._io.blocks import AsyncCall, AsyncPoolBlock, async_call
+from psqlpy._io.links import AsyncLink
 from psqlpy._io.notebook import forget_last_error
 from psqlpy._io.primitives import async_sleep, monotonic
+from psqlpy._pooling.ages import Ages
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._secret import hide
 from psqlpy._status import ConnectionPoolStatus
@@ -44,12 +46,15 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
     It belongs to no thread and no loop: made once, for example at import, it may be used in several threads at once,
     and under several loops one after the other. The parameters are described in docs/connection-pool.md.
     `timeout` is the default for every call and covers all of it; `acquire_timeout` bounds the wait for a connection
-    while all are in use. Both are in seconds; None waits. `types` says how types are read and written. `password` may
+    while all are in use. Both are in seconds; None waits. `prepared=False` leaves no prepared statements on the server,
+    which poolers in transaction mode need (docs/poolers.md), and shares no connections.
+    `types` says how types are read and written. `password` may
     also be a function; it and the functions that the pool calls, `setup` to `on_query`, are described in docs/hooks.md.
     Unless `shared` is False the pool's own methods pipeline small reads of several callers onto one connection.
+    Connections older than `max_lifetime` seconds, or unused for `max_idle`, are closed at the next acquire or release.
     """
 
-    __slots__ = ("__weakref__", "descriptions", "timeout")
+    __slots__ = ("__weakref__", "descriptions", "prepared", "timeout")
 
     def __init__(
         self,
@@ -88,7 +93,10 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         on_notice: Callable[[Notice], object] | None = None,
         on_query: Callable[[QueryEvent], object] | None = None,
         log_parameters: bool = False,
+        prepared: bool = True,
         shared: bool = True,
+        max_lifetime: float | None = None,
+        max_idle: float | None = None,
     ) -> None:
         dsn, password = hide(dsn), hide(password)
         hooks = Hooks(password, setup, reset, on_notice, on_query, log_parameters)
@@ -121,9 +129,14 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
             ca_file,
         )
         self.timeout: float | None = check_timeout("timeout", timeout)
+        # Whether statements are prepared where their call doesn't say.
+        self.prepared = check_flag("prepared", prepared)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
-        super().__init__(config, registry_of(types), acquire, hooks)
+        ages: Ages[AsyncLink] = Ages(
+            check_timeout("max_lifetime", max_lifetime), check_timeout("max_idle", max_idle)
+        )
+        super().__init__(config, registry_of(types), acquire, hooks, ages)
         self._start_sharing(check_flag("shared", shared))
         # What was learnt about unprepared statements.
         self.descriptions: Descriptions = {}
@@ -139,7 +152,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         return async_call(self._connection())
 
     async def _connection(self) -> Connection:
-        return Connection(self, await self.take_link(deadline_after(self.timeout)))
+        connection = Connection(self, await self.take_link(deadline_after(self.timeout)))
+        connection.note_callers()
+        return connection
 
     def acquire(self) -> Connection:
         """Get a connection for one block; waits when the block is entered, as `connection` does."""
@@ -257,7 +272,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         shared: bool | None,
     ) -> QueryResult:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        standing = None if prepared is False else self._standing(querystring, shared)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
         if standing is not None:
             query = await self._share(standing, querystring, parameters, deadline)
             if query is not None:
@@ -300,7 +316,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
     ) -> SingleQueryResult | Any:
         """Execute one statement that returns exactly one row; as Connection.fetch_row."""
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        standing = None if prepared is False else self._standing(querystring, shared)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
         if standing is not None:
             query = await self._share(standing, querystring, parameters, deadline)
             if query is not None:
@@ -324,7 +341,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
     ) -> Any:
         """Execute one statement that returns exactly one row, and return its first value; as Connection.fetch_val."""
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        standing = None if prepared is False else self._standing(querystring, shared)
+        may_share = prepared is not False and self.prepared
+        standing = self._standing(querystring, shared) if may_share else None
         if standing is not None:
             query = await self._share(standing, querystring, parameters, deadline)
             if query is not None:
@@ -354,7 +372,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
 
     async def _begin_copy(self, timeout: float | None) -> tuple[Connection, float | None]:
         deadline = deadline_after(self.timeout if timeout is None else timeout)
-        return Connection(self, await self.take_link(deadline)), deadline
+        connection = Connection(self, await self.take_link(deadline))
+        connection.note_callers()
+        return connection, deadline
 
     def _end_copy(self, connection: Connection) -> None:
         connection.close()

@@ -134,7 +134,8 @@ class Preparing(Executor):
     ) -> PreparedStatement:
         """Have a statement parsed, and its parameters checked if there are any; nothing is executed.
 
-        The parameters are those of every execution that doesn't bring its own. Errors are those of `execute`.
+        The parameters are those of every execution that doesn't bring its own. Errors are those of `execute`. In a pool
+        with `prepared=False` nothing stays on the server: the statement is sent with each execution.
         """
         connection = self._lease()
         bound: Sequence[object] | None = None
@@ -149,7 +150,7 @@ class Preparing(Executor):
             text, _ = resolve_parameters(querystring, None)
         deadline = connection.deadline(timeout)
         await connection.begin_now(deadline)
-        preparing = Prepare(text, bound, self._family)
+        preparing = Prepare(text, bound, self._family, unnamed=not connection.prepares(None))
         link = connection.link
         await link.run(preparing, deadline)
         assert preparing.statement is not None

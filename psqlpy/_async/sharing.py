@@ -120,6 +120,8 @@ class SharedStatements(Outages):
         began = sent = monotonic()
         try:
             query = Query(text, values, self._family)
+            if lane.users > 1:
+                lane.connection.write_together()
             await lane.connection.run(query, deadline)
             now = monotonic()
             began = max(began, lane.answered_at)
@@ -168,6 +170,8 @@ class SharedStatements(Outages):
         """A connection that others may use too, of which this is one use: `_leave_lane` ends it."""
         if self._dropped or self._cleaning:
             self._collect()
+        if self._limited:
+            self._age()
         seat = None
         try:
             with self._lock:
@@ -249,6 +253,8 @@ class SharedStatements(Outages):
         if not sound or link.is_closed or not link.session.is_settled:
             self.give_back(link)
             return
+        if self._limited:
+            self._age()
         with self._lock:
             outcome = self._policy.release(link)
         self._act(outcome)

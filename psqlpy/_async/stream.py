@@ -110,7 +110,7 @@ class RowStream(Unique, Generic[R]):
         if connection.open_transactions:
             return await self._open_cursor()
         text, values = resolve_parameters(self._querystring, self._parameters)
-        _, deadline, _ = connection.check_out(self._timeout)
+        _, deadline, _, _ = connection.check_out(self._timeout)
         link = self._link = connection.link
         opening = OpenStream(text, values, self._owner._family, self._chunk_size)
         self._stream = connection.pausing = opening.stream

@@ -55,6 +55,7 @@ class PooledTransaction(AsyncTransactionBlock):
         pool = self._pool
         deadline = deadline_after(pool.timeout) if self._deadline is None else self._deadline
         connection = self._connection = Connection(pool, await pool.take_link(deadline))
+        connection.note_callers()
         transaction = self._transaction = connection.transaction(*self._modes)
         # Waits for nothing: BEGIN travels with the first statement.
         return await transaction.__aenter__()

@@ -1,6 +1,9 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <libpq-fe.h>
 
@@ -141,4 +144,16 @@ psq_execute_flight(PGconn *conn, const char *name, int parameter_count, const ch
 
     psq_take_gil(released);
     return flushed;
+}
+
+int
+psq_cork(PGconn *conn, int on)
+{
+#ifdef TCP_CORK
+    return setsockopt(PQsocket(conn), IPPROTO_TCP, TCP_CORK, &on, sizeof(on)) == 0;
+#else
+    (void) conn;
+    (void) on;
+    return 0;
+#endif
 }

@@ -33,6 +33,10 @@ int psq_end_flight(PGconn *conn);
 int psq_execute_flight(PGconn *conn, const char *name, int parameter_count, const char *packed, size_t size,
                        int result_format);
 
+/* Have the kernel keep what is sent until it is called with 0, 200 ms at most (tcp(7), TCP_CORK). Returns 0 where it can't: on
+ * other systems than Linux, and for Unix sockets. */
+int psq_cork(PGconn *conn, int on);
+
 /* Bind and Execute `row_count` times with rows packed one after the other; no Sync. */
 int psq_send_execute_rows(PGconn *conn, const char *name, int row_count, int parameter_count, const char *packed,
                           size_t size, int result_format);

@@ -85,6 +85,12 @@ def _on_ready(reference: weakref.ref[AsyncioDriver], ready: int) -> None:
         driver.tell_settled()
 
 
+def _uncork(reference: weakref.ref[AsyncioDriver]) -> None:
+    driver = reference()
+    if driver is not None:
+        driver.uncork()
+
+
 class AsyncioDriver:
     """One session's reader, writer and timers on one loop."""
 
@@ -93,8 +99,10 @@ class AsyncioDriver:
         "_fd",
         "_looked_after",
         "_reference",
+        "can_cork",
         "cancellations",
         "goes_on",
+        "is_corked",
         "is_reading",
         "is_writing",
         "loop",
@@ -116,6 +124,9 @@ class AsyncioDriver:
         self._looked_after = not _forgets_reset_sockets(loop)
         # The loop has been asked to call again, though the socket may be silent.
         self.goes_on = False
+        # Whether the kernel keeps what is sent until the loop's next turn.
+        self.is_corked = False
+        self.can_cork = True
         self._reference = weakref.ref(self)
         if self.is_reading:
             loop.add_reader(self._fd, _on_ready, self._reference, _READ)
@@ -246,6 +257,21 @@ class AsyncioDriver:
         for cancellation in self.cancellations[:]:
             self._step(cancellation, timed=False)
 
+    def cork(self) -> None:
+        """Let what is written until the loop's next turn travel as one: each part alone would wake the server."""
+        if self.is_corked or not self.can_cork:
+            return
+        self.is_corked = self.can_cork = self.session.pgconn.cork(True)
+        if self.is_corked:
+            self.loop.call_soon(_uncork, self._reference)
+
+    def uncork(self) -> None:
+        """Let it travel."""
+        if self.is_corked:
+            self.is_corked = False
+            if not self.session.is_closed:
+                self.session.pgconn.cork(False)
+
     # Cancelling
 
     def leave(self, request: Request) -> None:
@@ -309,6 +335,7 @@ class AsyncioDriver:
 
     def let_go(self) -> None:
         """Take the session off the loop, from its thread or when it doesn't run. Nothing happens a second time."""
+        self.uncork()
         fd, self._fd = self._fd, -1
         if fd < 0 or self.loop.is_closed() or self.session.pgconn.is_inherited:
             # A forked child shares the selector with its parent, who would wait for ever.

@@ -1,7 +1,4 @@
-"""Links: a session and whoever waits for it, as pairs of one shape: `AsyncLink` and `SyncLink`.
-
-A link belongs to nobody's event loop: it follows its user from one to the next.
-"""
+"""Links: a session and whoever waits for it, `AsyncLink` or `SyncLink`. It follows its user from loop to loop."""
 
 from __future__ import annotations
 
@@ -64,7 +61,7 @@ class _Link:
     @property
     def is_sound(self) -> bool:
         """Whether the pool may lend it again: it is open, and its server takes writes as far as is known."""
-        return self.session.state is not State.CLOSED and not self.session.outage
+        return not self.is_closed and not self.session.outage
 
     @property
     def is_quiet(self) -> bool:
@@ -147,10 +144,15 @@ class AsyncLink(_Link):
         # It runs in another thread and may be in the middle of a callback of this very connection.
         gone = AsyncWake()
         home: AbstractEventLoop = driver.loop
+        wanted = True
 
         def let_go() -> None:
-            driver.let_go()
-            gone.set()
+            if wanted:
+                driver.let_go()
+                if self.driver is driver:
+                    # Whoever asked for it may have given up: the next one, here too, begins anew.
+                    self.driver = None
+                gone.set()
 
         try:
             home.call_soon_threadsafe(let_go)
@@ -158,11 +160,21 @@ class AsyncLink(_Link):
             # Closed this moment.
             driver.let_go()
             return
-        if not await gone.wait(time.monotonic() + _HANDOVER):
+        try:
+            left = await gone.wait(time.monotonic() + _HANDOVER)
+        except BaseException:
+            wanted = False
+            raise
+        if not left:
             self.cut()
             raise exceptions.ConnectionLostError(
                 "the event loop that used this connection does not let go of it"
             )
+
+    def write_together(self) -> None:
+        """Let what is written in this turn of the event loop travel as one, where asyncio and the system can."""
+        if is_asyncio(self.driver):
+            self.driver.cork()
 
     def is_at_home(self) -> bool:
         """Whether the running event loop is the one the link was used under last."""
@@ -356,6 +368,9 @@ class SyncLink(_Link):
 
     def is_stranded(self) -> bool:
         return False
+
+    def write_together(self) -> None:
+        """Threads have no turns: each writes at once."""
 
     def watch(self, seconds: float, check: Callable[[], bool]) -> None:
         """Have whoever waits call `check` now and then, as long as it returns True."""

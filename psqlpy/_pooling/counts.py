@@ -7,7 +7,9 @@ LOST = "lost"  # broken, or it could not be reset
 EXPIRED = "expired"  # by expire_connections()
 SURPLUS = "surplus"  # the pool was made smaller
 POOL_CLOSED = "pool closed"
-REASONS = (LOST, EXPIRED, SURPLUS, POOL_CLOSED)
+MAX_LIFETIME = "max_lifetime"  # it was as old as the pool's max_lifetime allows
+MAX_IDLE = "max_idle"  # nobody used it for the pool's max_idle
+REASONS = (LOST, EXPIRED, SURPLUS, POOL_CLOSED, MAX_LIFETIME, MAX_IDLE)
 
 
 class Counts:

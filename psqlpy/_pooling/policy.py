@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final, Generic, TypeVar
 
-from psqlpy._pooling.counts import EXPIRED, LOST, POOL_CLOSED, SURPLUS, Counts
+from psqlpy._pooling.ages import Ages
+from psqlpy._pooling.counts import EXPIRED, LOST, MAX_IDLE, MAX_LIFETIME, POOL_CLOSED, SURPLUS, Counts
 
 C = TypeVar("C")
 
@@ -95,6 +96,7 @@ class Policy(Generic[C]):
     # The sizes of these containers are the only record of how many connections there are: a counter beside
     # them could come to disagree, for example when a KeyboardInterrupt falls between two bytecodes.
     __slots__ = (
+        "_ages",
         "_cleaning",
         "_closed",
         "_expired",
@@ -106,18 +108,19 @@ class Policy(Generic[C]):
         "counts",
     )
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, ages: Ages[C] | None = None) -> None:
         _check_max_size(max_size)
+        self._ages: Ages[C] = Ages() if ages is None else ages
         self._max_size = max_size  # 0 once closed, so that whatever comes back is one too many
         self._closed = False
-        self._idle: dict[C, None] = {}  # least recently used first
+        self._idle: dict[C, float] = {}  # since when; least recently used first
         self._leased: dict[C, Ticket[C]] = {}
         self._cleaning: set[C] = set()
         self._opening: set[Ticket[C]] = set()
         # Not a plain dict: finding its first key passes over all the deleted ones before it, every time.
         self._waiting: OrderedDict[Ticket[C], None] = OrderedDict()
-        # What is to be closed when it comes back; of connections that are being opened, their tickets.
-        self._expired: set[C | Ticket[C]] = set()
+        # What is to be closed when it comes back, and why; of connections that are being opened, their tickets.
+        self._expired: dict[C | Ticket[C], str] = {}
         self.counts = Counts()
 
     def __repr__(self) -> str:
@@ -210,8 +213,8 @@ class Policy(Generic[C]):
             raise RuntimeError("cannot add a connection that the pool already has")
         self._opening.remove(ticket)
         if ticket in self._expired:
-            self._expired.remove(ticket)
-            self._expired.add(connection)
+            self._expired[connection] = self._expired.pop(ticket)
+        self._ages.begin(connection)
         self._grant(ticket, connection)
         self.counts.opened += 1
         return EMPTY
@@ -220,7 +223,7 @@ class Policy(Generic[C]):
         """Give up the place of a ticket that was allowed to open a connection; the next waiter may try."""
         self._check_opening(ticket)
         self._opening.remove(ticket)
-        self._expired.discard(ticket)
+        self._expired.pop(ticket, None)
         ticket.state = _DONE
         return self._outcome(self._fill())
 
@@ -230,7 +233,7 @@ class Policy(Generic[C]):
         if connection is None or self._leased.get(connection) is not ticket:
             raise RuntimeError(f"ticket has no connection to replace: it is {ticket.state.value}")
         del self._leased[connection]
-        self._expired.discard(connection)
+        self._expired.pop(connection, None)
         ticket.connection = None
         ticket.state = _OPENING
         self._opening.add(ticket)
@@ -266,9 +269,8 @@ class Policy(Generic[C]):
         if connection not in self._idle:
             return EMPTY
         del self._idle[connection]
-        return self._outcome(
-            (), (connection,), LOST
-        )  # the free place is nobody's: while one is idle, nobody waits
+        # The free place is nobody's: while one is idle, nobody waits.
+        return self._outcome((), (connection,), LOST)
 
     def retire_idle(self, reason: str = EXPIRED) -> Outcome[C]:
         """Close all idle connections."""
@@ -278,8 +280,31 @@ class Policy(Generic[C]):
 
     def expire(self) -> Outcome[C]:
         """Close all connections that there are now: idle ones at once, the others when they come back."""
-        self._expired.update(self._leased, self._cleaning, self._opening)
+        self._expired.update(dict.fromkeys((*self._leased, *self._cleaning, *self._opening), EXPIRED))
         return self.retire_idle()
+
+    def age(self, now: float) -> Outcome[C]:
+        """Take note of the time, in seconds: close what has reached an age limit, what is in use when it comes back."""
+        ages = self._ages
+        ages.now = max(ages.now, now)
+        over: tuple[C, ...] = ()
+        for connection in ages.ended():
+            if self._idle.pop(connection, None) is not None:
+                over += (connection,)
+            else:
+                self._expired.setdefault(connection, MAX_LIFETIME)
+        limit = ages.idle_since
+        rested = tuple(takewhile(lambda connection: self._idle[connection] <= limit, self._idle))
+        for connection in rested:
+            del self._idle[connection]
+        # The free places are nobody's: while one is idle, nobody waits.
+        self._outcome((), over, MAX_LIFETIME)
+        self._outcome((), rested, MAX_IDLE)
+        return Outcome((), over + rested) if over or rested else EMPTY
+
+    def is_expired(self, connection: C) -> bool:
+        """Whether a connection that is in use is to be closed when it comes back."""
+        return connection in self._expired
 
     def resize(self, max_size: int) -> Outcome[C]:
         """Change how many connections there may be; ignored once the pool is closed.
@@ -334,20 +359,15 @@ class Policy(Generic[C]):
 
     def _settle(self, connection: C, usable: bool) -> Outcome[C]:
         """Find a place for a connection that is in none of the containers."""
-        expired = False
-        if self._expired and connection in self._expired:
-            self._expired.remove(connection)
-            expired = True
+        expired = self._expired.pop(connection, None) if self._expired else None
         if expired or not usable or self.size >= self._max_size:
-            reason = POOL_CLOSED if self._closed else SURPLUS
-            return self._outcome(
-                self._fill(), (connection,), LOST if not usable else EXPIRED if expired else reason
-            )
+            reason = expired or (POOL_CLOSED if self._closed else SURPLUS)
+            return self._outcome(self._fill(), (connection,), reason if usable else LOST)
         if self._waiting:
             ticket = self._waiting.popitem(last=False)[0]
             self._grant(ticket, connection)
             return Outcome((ticket,))
-        self._idle[connection] = None
+        self._idle[connection] = self._ages.now
         return EMPTY
 
     def _fill(self) -> tuple[Ticket[C], ...]:
@@ -369,6 +389,7 @@ class Policy(Generic[C]):
         """`reason`: why those are closed."""
         if close:
             self.counts.closed[reason] += len(close)
+            self._ages.forget(close)
         return Outcome(wake, close) if wake or close else EMPTY
 
 

@@ -194,6 +194,14 @@ class Sharing(Generic[C]):
         for lane in self._lanes:
             lane.closed = True
 
+    def age(self, now: float) -> Outcome[C]:
+        """Do what the policy's `age` does, and let nobody join lanes whose connection has reached its age."""
+        outcome: Outcome[C] = self._policy.age(now)
+        for lane in self._lanes:
+            if self._policy.is_expired(lane.connection):
+                lane.closed = True
+        return outcome
+
     def _least_loaded(self, home: object) -> Lane[C] | None:
         """The open lane with the fewest users; with a home, one of that home with room."""
         best: Lane[C] | None = None

@@ -266,6 +266,10 @@ class PGconn:
     def end_flight(self) -> int:
         return int(lib.psq_end_flight(self.pointer))
 
+    def cork(self, on: bool) -> bool:
+        """Let the kernel keep what is sent, or no more; False where it can't."""
+        return not self.is_inherited and bool(lib.psq_cork(self.pointer, on))
+
     def flush(self) -> int:
         """PQflush: 0 all sent, 1 some left, -1 failed."""
         return int(lib.PQflush(self.pointer))

@@ -34,11 +34,19 @@ class _Missing:
         return 0 if name.startswith("PSQ_") else _refuse
 
 
+_SUBINTERPRETER = (
+    "psqlpy can't be used in a subinterpreter, in which libpq's notices would find no way into Python: import it in "
+    "the main interpreter; with mod_wsgi set `WSGIApplicationGroup %{GLOBAL}`"
+)
+
 ffi: Any
 lib: Any
 try:
     from psqlpy._ffi._libpq import ffi, lib
 except ImportError as error:
+    if "subinterpreter" in str(error):
+        # cffi's own refusal, of those that have a GIL of their own.
+        raise ImportError(_SUBINTERPRETER) from error
     platform: str = sys.platform  # a name that type checkers don't take for their own platform's
     if platform != "win32":
         raise ImportError(
@@ -46,3 +54,6 @@ except ImportError as error:
             "or in a clone by `python build_ffi.py --inplace`, and needs libpq at run time"
         ) from error
     ffi = lib = _Missing()
+else:
+    if not lib.psq_in_main_interpreter():
+        raise ImportError(_SUBINTERPRETER)

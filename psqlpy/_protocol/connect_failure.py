@@ -17,6 +17,8 @@ _PREFIX = r"connection to server (?:at|on socket) \".*?\"(?: \(.*?\))?(?:, port 
 _SERVER = r"(?P<severity>[^\s:]+):\s+(?P<sqlstate>[0-9A-Z]{5}): (?P<message>.*)"
 _LOCATION = r"[^\s:]+:\s+\w+, [\w.]+:\d+"
 _FIELD = r"(?P<name>DETAIL|HINT):\s+(?P<value>.*)"
+# PgBouncer's words.
+_POOLER_REFUSES = r"unsupported startup parameter: ([\w.]+)"
 _TLS = r"\bSSL\b|\bTLS\b|certificate"
 
 
@@ -54,6 +56,12 @@ class Failure:
             if line and line not in lines and not re.fullmatch(_LOCATION, line):
                 lines.append(line)
         failure.message = "; ".join(lines) or "libpq gave no reason"
+        refused = re.search(_POOLER_REFUSES, failure.message)
+        if refused is not None and failure.hint is None:
+            failure.hint = (
+                f"it is a pooler that refuses {refused[1]!r}: give what is to be set to the role or database (ALTER "
+                f"ROLE … SET); with {refused[1]} in its ignore_startup_parameters PgBouncer takes and ignores it"
+            )
         return failure
 
     @property

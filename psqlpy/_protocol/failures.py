@@ -16,6 +16,11 @@ Fields = dict[str, str | None]
 # The statement's name is unknown to the server, or taken: a pooler has changed the backend, or DEALLOCATE ran.
 _NAME_TROUBLE = ("26000", "42P05")
 
+_OUR_NAME = r"\"psqlpy_[0-9a-f]+_\d+\"|^unnamed prepared statement"
+_SHARED_BACKEND = (
+    "behind a pooler in transaction mode, such as PgBouncer, make the pool with prepared=False; if there is none, a "
+    "statement has removed what was prepared: run the transaction again"
+)
 # The last words to those whose server ends because another one of its processes has crashed: a WARNING.
 _CRASH = "57P02"
 # Said to a session that does nothing: what it hasn't answered, it hasn't begun. The second one's transaction is gone.
@@ -72,12 +77,21 @@ def failed(
             exceptions.combine(exceptions.ParameterValueError, family),
             message_prefix=f"{prefix}parameter ${bound[1]} does not fit: ",
         )
-    if stale:
+    if _is_about_our_name(failure):
+        failure = {**failure, "hint": _SHARED_BACKEND}
+    elif stale:
         failure = {
             **failure,
             "hint": "the statement's plan was dropped, for example by DDL: run the transaction again",
         }
     return exceptions.server_error(failure, family, message_prefix=prefix, query=query)
+
+
+def _is_about_our_name(failure: Fields) -> bool:
+    """Whether the server lacks, or has already, a prepared statement of ours."""
+    if failure.get("sqlstate") not in _NAME_TROUBLE or failure.get("context"):
+        return False
+    return re.search(_OUR_NAME, failure.get("message_primary") or "") is not None
 
 
 def hung_up(reason: str, said: Iterable[Fields]) -> exceptions.ConnectionLostError:

@@ -14,27 +14,44 @@ if TYPE_CHECKING:
 
 
 class Prepare(Query):
-    """Afterwards `statement` is known to the server. It stays in the session's cache as any other does."""
+    """Afterwards `statement` is known to the server, and stays in the session's cache as any other does.
+
+    With `unnamed` it isn't known but described.
+    """
 
     def __init__(
-        self, text: str, parameters: Sequence[object] | None, family: type[exceptions.Error]
+        self,
+        text: str,
+        parameters: Sequence[object] | None,
+        family: type[exceptions.Error],
+        *,
+        unnamed: bool = False,
     ) -> None:
         super().__init__(text, parameters or (), family)
         self.checked = parameters is None
+        self.unnamed = unnamed
 
     def write(self, session: Session) -> None:
         if self.failure is not None:
             self._renew(session, self.failure)
+        self.statement = self._take_statement(session)
+        self._write_prepare(session, self.statement)
+
+    def _take_statement(self, session: Session) -> Statement:
+        if self.unnamed:
+            return Statement(self.text, b"")
         # Described anew each time: an entry of the cache may be about columns that are others by now.
         session.statements.invalidate(self.text)
-        statement = self.statement = session.statements.get(self.text)
-        self._write_prepare(session, statement)
+        return super()._take_statement(session)
 
     def land(self, session: Session) -> bool:
         if self.failure is not None:
             return self._land_failed(session, self.failure)
         super().land(session)
+        statement = self.statement
+        if statement is None or statement.state != "ready":
+            # Types have to be looked up first.
+            return self.done
         if not self.checked:
-            assert isinstance(self.statement, Statement)
-            self.statement.parameter_plan.encode(self.parameters)
+            statement.parameter_plan.encode(self.parameters)
         return True

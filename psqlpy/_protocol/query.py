@@ -156,18 +156,21 @@ class Query(Request):
         self._write_prepare(session, self.statement)
 
     def _write_prepare(self, session: Session, statement: Statement) -> None:
-        check_pipelined(self.text, statement.traits, self.family)
-        if is_wide(self.text):
-            raise exceptions.ParameterValueError(
-                f"the statement takes more than {DESCRIBABLE_PARAMETERS} parameters: give a value for each of them, in "
-                "execute and not in execute_many"
-            )
+        self._check_text(statement)
         self.executing = False
         self.holds_followers = True
         pgconn = session.pgconn
         query = statement.text.encode()
         sent = self._send_before(session) and pgconn.send_prepare(statement.name, query)
         session.fly(self, pgconn.end_flight() if sent else -1)
+
+    def _check_text(self, statement: Statement) -> None:
+        check_pipelined(self.text, statement.traits, self.family)
+        if is_wide(self.text):
+            raise exceptions.ParameterValueError(
+                f"the statement takes more than {DESCRIBABLE_PARAMETERS} parameters: give a value for each of them, in "
+                "execute and not in execute_many"
+            )
 
     def _write_question(self, session: Session, statement: Statement) -> None:
         """Have the text parsed once more, as the unnamed statement: would its parameters be of other types now?"""

@@ -105,13 +105,11 @@ class Session(Draining):
 
     @property
     def is_settled(self) -> bool:
-        """Nobody waits for anything here: only housekeeping may be on its way."""
-        return (
-            self.state in (State.READY, State.FLYING)
-            and all(request.silent for request in self.flights)
-            and all(request.silent for request in self.queue)
-            and not self.retries
-        )
+        """Nobody waits for anything here: only housekeeping may be on its way. Asked without a lock, too."""
+        # One copy: what is iterated mustn't change, and another thread may begin a statement meanwhile.
+        requests = (*self.flights, *self.queue)
+        sound = self.state in (State.READY, State.FLYING) and not self.retries
+        return sound and all(request.silent for request in requests)
 
     @property
     def transaction_status(self) -> TransactionStatus:

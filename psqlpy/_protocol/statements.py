@@ -84,7 +84,7 @@ class StatementCache:
     The capacity is exceeded while more statements than that are in use.
     """
 
-    __slots__ = ("_closing", "_name_count", "_prefix", "_statements", "capacity", "has_others")
+    __slots__ = ("_closing", "_name_count", "_statements", "_token", "capacity", "has_others")
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         if capacity < 0:
@@ -98,7 +98,7 @@ class StatementCache:
         # Behind a pooler that knows nothing of prepared statements two connections, also of one process or of
         # its forked children, may share a server connection, and the same name there would be another
         # statement.
-        self._prefix = f"psqlpy_{os.urandom(6).hex()}_"
+        self._token = os.urandom(6).hex()
         self._name_count = 0
         #: Its user may have made others, by PREPARE, whose names aren't known.
         self.has_others = False
@@ -126,8 +126,12 @@ class StatementCache:
 
     def passing(self, text: str) -> Statement:
         """A statement with a name that no other has, and that isn't kept."""
+        return Statement(text, self.unique_name())
+
+    def unique_name(self, kind: str = "") -> bytes:
+        """A name that nothing else of any session has."""
         self._name_count += 1
-        return Statement(text, f"{self._prefix}{self._name_count}".encode())
+        return f"psqlpy_{kind}{self._token}_{self._name_count}".encode()
 
     def evicted(self) -> list[Statement]:
         """Return the statements to close on the server, each once; those in use come when they are free."""

@@ -25,6 +25,7 @@ from psqlpy._protocol.type_lookup import types_ahead
 from psqlpy._protocol.want import Want
 
 if TYPE_CHECKING:
+    from psqlpy._codecs.registry import Columns, Registry
     from psqlpy._pq.result import PGresult
     from psqlpy._protocol.session import Session
     from psqlpy._protocol.statements import Statement
@@ -47,10 +48,13 @@ class Stream(PausingDialogue):
         self.chunk_size = chunk_size
         self.family = family
         self.plan: Any = None
-        # What is to be sent: parameters, packed, and their number.
+        # What is to be sent: parameters, packed, and their types.
         self.packed = b""
-        self.count = 0
+        self.types: tuple[int, ...] = ()
+        # Those that `plan` was made for.
+        self.columns: Columns = ()
         self.rows: PGresult | None = None
+        self.registry: Registry | None = None
         # Who waits for the first rows.
         self._opening: OpenStream | None = None
 
@@ -70,18 +74,23 @@ class Stream(PausingDialogue):
         return rows
 
     def talk(self, pgconn: PGconn) -> Talk:
-        sent = pgconn.send_execute(b"", self.count, self.packed, self.plan.format)
+        # Whole: behind a pooler what was described may be known to another backend, and there be another's statement.
+        sent = pgconn.send_unnamed(self.text.encode(), self.types, self.packed, self.plan.format)
         if not sent or not pgconn.set_single_row_mode():
             raise exceptions.ConnectionLostError(pgconn.error_message)
         self.packed = b""
         yield from flush(pgconn)
         outcome, readable = ROWS_WAIT, False
+        is_checked = False
         while outcome != ROWS_END:
             outcome, rows, last = pgconn.take_rows(self.chunk_size, readable)
             readable = False
             if last is not None and last.status in (FATAL_ERROR, BAD_RESPONSE):
                 self.failure = last.diagnostics()
             if rows is not None and not self.is_left:
+                if not is_checked:
+                    is_checked = True
+                    self._check_columns(rows)
                 self.rows = rows
                 if last is None or self.failure is not None:
                     yield Want.CALLER
@@ -94,6 +103,12 @@ class Stream(PausingDialogue):
                 yield Want.TURN
         if self.failure is not None:
             raise failed(self.failure, self.family, self.text)
+
+    def _check_columns(self, rows: PGresult) -> None:
+        """A table may have changed since the statement was described: what came decides."""
+        columns = rows.columns()
+        if columns != self.columns and self.registry is not None:
+            self.plan = self.registry.result_plan(columns, self.plan.format)
 
     def finish(self) -> None:
         super().finish()
@@ -119,7 +134,7 @@ class Stream(PausingDialogue):
 
 
 class OpenStream(Opening):
-    """Has a statement prepared, as the unnamed one, and its execution begun; `rows` are the first ones."""
+    """Has a statement described, as the unnamed one, and its execution begun; `rows` are the first ones."""
 
     def __init__(
         self, text: str, parameters: Sequence[object], family: type[exceptions.Error], chunk_size: int
@@ -149,5 +164,6 @@ class OpenStream(Opening):
         self.executing = self.written = True
         # What was parsed just now, and nothing is in flight that may change a setting.
         self.plan = stream.plan = in_style(session, statement.result_plan, statement.columns)
-        stream.packed, stream.count = packed, statement.parameter_plan.count
+        stream.packed, stream.types = packed, statement.parameter_oids
+        stream.columns, stream.registry = statement.columns, session.registry
         stream.start(session, self)

@@ -1,10 +1,10 @@
 """Unprepared: one statement that leaves nothing prepared on the server, for `prepared=False` and transaction poolers.
 
-First use of a text: unnamed Parse, Describe and Flush, then, when the answer is read, Bind, Execute and Sync. No Sync
-in between, so that a pooler can't change the backend; only where types have to be looked up the flight ends there, and
-the execution is another one, complete in itself. Later uses, the types being known, are one flight. A statement
-that libpq can't describe, since it has too many parameters, is prepared under a name for a moment, and the server asked
-which types it has given them.
+First use of a text, when nothing else is in flight: unnamed Parse, Describe and Flush, then, when the answer is read,
+Bind, Execute and Sync. No Sync in between, so that a pooler can't change the backend; only where types have to be
+looked up the flight ends there, and the execution is another one, complete in itself. Later uses, the types being
+known, are one flight. A statement that libpq can't describe, since it has too many parameters, is prepared under a name
+for a moment, and the server asked which types it has given them.
 """
 
 from __future__ import annotations
@@ -114,6 +114,10 @@ class Unprepared(Request):
             return
         if is_wide(self.text):
             self._write_question(session, query)
+            return
+        if session.flights:
+            # PgBouncer counts Syncs only, and would give the backend to another client at the one before.
+            session.wait_until_quiet(self)
             return
         self.written = bool(self.before)
         sent = self._send_before(session) and pgconn.send_prepare(b"", query)

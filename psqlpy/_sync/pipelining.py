@@ -15,6 +15,7 @@ from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._protocol.pipeline import Pipeline
 from psqlpy._protocol.unprepared import Unprepared
+from psqlpy._protocol.unprepared_batch import UnpreparedReturningBatch
 from psqlpy._result import QueryResult
 from psqlpy._sync.executor import check_rows, resolve_rows
 
@@ -54,7 +55,8 @@ class Pipelining:
         if not values:
             return []
         deadline = connection.deadline(timeout)
-        batch = ReturningBatch(text, values, self._family, connection.take_begin())
+        kind = ReturningBatch if connection.prepares(prepared) else UnpreparedReturningBatch
+        batch = kind(text, values, self._family, connection.take_begin())
         connection.run(batch, deadline)
         return [QueryResult(result, batch.plan) for result in batch.results]
 
@@ -86,7 +88,9 @@ class TransactionPipelining(Pipelining):
             return []
         deadline = connection.deadline(timeout)
         try:
-            if prepared is False or any(len(values) > DESCRIBABLE_PARAMETERS for _, values in checked):
+            if not connection.prepares(prepared) or any(
+                len(values) > DESCRIBABLE_PARAMETERS for _, values in checked
+            ):
                 return self._one_by_one(connection, checked, deadline)
             pipeline = Pipeline(checked, self._family, connection.take_begin())
             connection.run(pipeline, deadline)

@@ -10,7 +10,7 @@ from tests.concurrency import AsyncGroup, async_wait_until
 
 pytestmark = pytest.mark.loops(1)
 
-NOTHING_CLOSED = {"lost": 0, "expired": 0, "surplus": 0, "pool closed": 0}
+NOTHING_CLOSED = {"lost": 0, "expired": 0, "surplus": 0, "pool closed": 0, "max_lifetime": 0, "max_idle": 0}
 
 
 async def test_a_new_pool_has_done_nothing(pool: ConnectionPool) -> None:

@@ -280,7 +280,7 @@ def test_a_look_up_that_fails(
 ) -> None:
     """Values come as text, and are written as text; a transaction goes on."""
     for number, question in enumerate((b"SELECT 1/0", b"SELECT", b"SELECT WHERE false", b"nonsense")):
-        monkeypatch.setattr(catalog, "question", lambda types, version, question=question: question)
+        monkeypatch.setattr(catalog, "question", lambda types, version, known, question=question: question)
         # Each with a type that nobody has asked about.
         conn.execute(f"CREATE TYPE {schema}.like{number} AS (street text, number int4)")
         query = f"SELECT $1::{schema}.like{number}"
@@ -301,7 +301,7 @@ def test_after_a_passing_failure_it_is_asked_again(
         "$$BEGIN RAISE 'canceled' USING ERRCODE = '57014'; END$$"
     )
     question = catalog.question
-    monkeypatch.setattr(catalog, "question", lambda types, version: f"SELECT {schema}.fail()".encode())
+    monkeypatch.setattr(catalog, "question", lambda types, version, known: f"SELECT {schema}.fail()".encode())
     query = f"SELECT ROW('x', 1, NULL, NULL)::{schema}.address"
     assert conn.fetch_val(query, None, prepared) == "(x,1,,)"
     monkeypatch.setattr(catalog, "question", question)
@@ -319,7 +319,7 @@ def test_a_timeout_during_the_look_up(
     conn: Connection, schema: str, monkeypatch: pytest.MonkeyPatch, prepared: bool
 ) -> None:
     question = catalog.question
-    monkeypatch.setattr(catalog, "question", lambda types, version: b"SELECT pg_sleep(3600)")
+    monkeypatch.setattr(catalog, "question", lambda types, version, known: b"SELECT pg_sleep(3600)")
     with pytest.raises(exceptions.QueryTimeoutError):
         conn.fetch_val(f"SELECT $1::{schema}.mood", ["happy"], prepared, timeout=0.1)
     with conn.transaction() as transaction:

@@ -40,6 +40,7 @@ NOT_RUN = [
     ("docs/benchmarks.md", "All drivers, each in an environment of its own"),
     ("docs/benchmarks.md", "One row by its primary key, again and again"),
     ("docs/embedded.md", "A server of your own 3"),
+    ("docs/reliability.md", "Leaked connections"),
 ]
 # Not for running, and tested by user_page.py.
 EXAMPLES = [("docs/connection-pool.md", "All available ConnectionPool parameters")]

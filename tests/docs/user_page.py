@@ -83,6 +83,11 @@ def has_shared(found: Namespace, call: Call) -> None:
     assert found["shared_pool"].status().size == 0
 
 
+def has_renewed(found: Namespace, call: Call) -> None:
+    assert found["printed"] == ["0 0"]
+    assert found["renewing_pool"].status().size == 0
+
+
 CHECKS: dict[str, Callable[[Namespace, Call], None]] = {
     "Initialize Connection Pool with separate parameters": is_pool_of_ten,
     "Initialize Connection Pool with DSN": is_pool_of_ten,
@@ -97,6 +102,7 @@ CHECKS: dict[str, Callable[[Namespace, Call], None]] = {
     "Fetch row, fetch value, execute many": has_fetched,
     "Timeouts": has_timed_out,
     "Giving connections back": is_given_back,
+    "Renewing connections": has_renewed,
     "Closing": is_closed,
     "Connect": is_one,
     "Shared connections": has_shared,

@@ -72,7 +72,7 @@ class Cluster:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        self._options = _run_options()
+        self._options = run_options()
         self._process: subprocess.Popen[bytes] | None = None
         self.host = "127.0.0.1"
         self.port = free_port()
@@ -145,7 +145,7 @@ class Cluster:
             command += ["-c", f"{name}={value}"]
         with self._log() as log:
             self._process = subprocess.Popen(
-                [*_dying_with_us(), *map(str, command)], stdout=log, stderr=log, **self._options
+                [*dying_with_us(), *map(str, command)], stdout=log, stderr=log, **self._options
             )
         deadline = time.monotonic() + _START_TIMEOUT
         while True:
@@ -184,7 +184,7 @@ class Cluster:
             shutil.chown(path, self._options["user"], self._options["group"])
 
 
-def _run_options() -> dict[str, Any]:
+def run_options() -> dict[str, Any]:
     """Popen's arguments: PostgreSQL refuses to run as root, and nothing of our environment is for it."""
     environment = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.environ.get("PATH", os.defpath)}
     options: dict[str, Any] = {
@@ -199,7 +199,7 @@ def _run_options() -> dict[str, Any]:
     return options
 
 
-def _dying_with_us() -> Sequence[str]:
+def dying_with_us() -> Sequence[str]:
     """What has the server end should the tests be killed; only Linux has it."""
     setpriv = shutil.which("setpriv")
     return [] if setpriv is None else [setpriv, "--pdeathsig", "QUIT"]

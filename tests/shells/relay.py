@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -42,6 +43,14 @@ class Relay:
                 target.sendall(data)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
+
+    def settled(self) -> int:
+        """How much was sent, once nothing of it is on its way to here any more."""
+        before = -1
+        while before != len(self.sent):
+            before = len(self.sent)
+            time.sleep(0.05)
+        return before
 
     def close(self) -> None:
         self.open.set()

@@ -11,6 +11,8 @@ import textwrap
 import pytest
 
 from psqlpy import exceptions, sync
+from tests.shells.relay import relay_to
+from tests.shells.traces import login
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
@@ -149,6 +151,84 @@ _ASYNC = """
 """
 
 
+# What a child may do with what it has inherited, and how it may end. The parent says when it has ended, and waits.
+_SILENT = """
+    import gc, os, sys, threading
+    {imports}
+
+    def child(pool, held, idle):
+        if {ends} == "cleanly":
+            pool.expire_connections()
+            held.close()
+            held.close()
+            pool.close()
+        # Not os._exit: all of the interpreter's end, with what psqlpy does there.
+        del pool, held, idle
+        gc.collect()
+        sys.exit(0)
+
+    def tell(what):
+        print(what, flush=True)
+        assert sys.stdin.readline() == "go on\\n"
+
+    def wait(forked):
+        assert os.waitpid(forked, 0)[1] == 0
+        tell("ended")
+
+    {body}
+    print("done", flush=True)
+"""
+
+_SILENT_IN_THREADS = """
+    pool = sync.ConnectionPool(sys.argv[1], max_db_pool_size=3)
+    held, busy, idle = pool.connection(), pool.connection(), pool.connection()
+    held.execute("BEGIN")
+    held.execute("CREATE TEMP TABLE of_parent AS SELECT 42 AS a")
+    idle.close()
+    values = []
+    thread = threading.Thread(target=lambda: values.append(busy.fetch_val("SELECT 5 FROM pg_sleep(0.5)")))
+    thread.start()
+    while not busy.link.session.flights:
+        pass
+    tell("forks")
+    forked = os.fork()
+    if forked == 0:
+        # It isn't there in the child, which would wait for its end.
+        threading._shutdown = lambda: None
+        child(pool, held, idle)
+    wait(forked)
+    thread.join()
+    assert values == [5]
+    assert held.fetch_val("SELECT a FROM of_parent") == 42
+    assert pool.fetch_val("SELECT 1") == 1
+    held.close()
+"""
+
+_SILENT_BETWEEN_LOOPS = """
+    pool = ConnectionPool(sys.argv[1], max_db_pool_size=3)
+
+    async def before():
+        held, idle = await pool.connection(), await pool.connection()
+        await held.execute("BEGIN")
+        await held.execute("CREATE TEMP TABLE of_parent AS SELECT 42 AS a")
+        idle.close()
+        return held, idle
+
+    async def after(held):
+        assert await held.fetch_val("SELECT a FROM of_parent") == 42
+        assert await pool.fetch_val("SELECT 1") == 1
+        held.close()
+
+    held, idle = {run}(before)
+    tell("forks")
+    forked = os.fork()
+    if forked == 0:
+        child(pool, held, idle)
+    wait(forked)
+    {run}(after, held)
+"""
+
+
 def run_program(program: str, dsn: str) -> None:
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), dsn],
@@ -192,3 +272,60 @@ def test_a_child_is_not_stopped_by_a_lock_that_another_thread_held(dsn: str) -> 
                 finally:
                     os._exit(2)
             assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("ends", ["cleanly", pytest.param("at once", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("body", "imports"),
+    [
+        pytest.param(_SILENT_IN_THREADS, "from psqlpy import sync", id="threads"),
+        pytest.param(
+            _SILENT_BETWEEN_LOOPS.replace("{run}(after, held)", "asyncio.run(after(held))").replace(
+                "{run}(before)", "asyncio.run(before())"
+            ),
+            "import asyncio; from psqlpy import ConnectionPool",
+            id="asyncio",
+        ),
+        pytest.param(
+            _SILENT_BETWEEN_LOOPS.format(run="trio.run"),
+            "import trio; from psqlpy import ConnectionPool",
+            id="trio",
+        ),
+    ],
+)
+def test_a_child_says_nothing_on_its_parents_connections(
+    dsn: str, body: str, imports: str, ends: str
+) -> None:
+    """Not one byte, no Terminate either, whatever it does with them, and the parent's go on in the middle of things."""
+    program = textwrap.dedent(_SILENT).format(imports=imports, ends=repr(ends), body=textwrap.dedent(body))
+    with relay_to(dsn) as relay:
+        words = " ".join(f"{key}={value}" for key, value in _words(dsn).items())
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", program, f"host=127.0.0.1 port={relay.port} {words}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            sent = []
+            for event in ("forks\n", "ended\n"):
+                assert process.stdout.readline() == event
+                sent.append(relay.settled())
+                process.stdin.write("go on\n")
+                process.stdin.flush()
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
+    assert (process.returncode, out, err) == (0, "done\n", "")
+    assert sent[0] == sent[1] > 0
+
+
+def _words(dsn: str) -> dict[str, str]:
+    """A DSN's parameters but for the host, for a connection string without TLS, which hides what is said."""
+    return {
+        {"username": "user", "db_name": "dbname", "ssl_mode": "sslmode"}.get(name, name): value
+        for name, value in login(dsn).items()
+    }

@@ -29,7 +29,10 @@ def unreturned() -> Iterator[list[warnings.WarningMessage]]:
         warnings.simplefilter("always", ResourceWarning)
         yield caught
     for warning in caught:
-        assert str(warning.message) == "a connection was not given back: close it, or use it as a block"
+        assert str(warning.message) == (
+            "a connection was not given back: close it, or use it as a block; "
+            "PSQLPY_DEBUG=1 tells where it was acquired"
+        )
 
 
 # Handles

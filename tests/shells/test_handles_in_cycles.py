@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from psqlpy import ConnectionPool, sync
-from psqlpy._async import lending
+from psqlpy._async import waiting
 from tests.concurrency import async_wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:a connection was not given back:ResourceWarning")
@@ -28,7 +28,7 @@ def idle_process() -> Iterator[None]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits looks sooner than usual."""
-    monkeypatch.setattr(lending, "_FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.1)
 
 
 async def test_who_waits_finds_them(pool: ConnectionPool, soon: None) -> None:
@@ -64,7 +64,7 @@ async def test_nobody_looks_while_connections_change_hands(
 ) -> None:
     """A collection stops everybody, and where connections come back there is nothing to find."""
     collections: list[int] = []
-    monkeypatch.setattr(lending, "collect", lambda: collections.append(1))
+    monkeypatch.setattr(waiting, "collect", lambda: collections.append(1))
     pool.resize(1)
 
     async def think() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from psqlpy import Connection, ConnectionPool, exceptions
+from psqlpy import Connection, ConnectionPool
 from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
 from tests.shells.relay import relay_to
@@ -154,6 +154,39 @@ def test_two_loops_in_two_threads_at_once(dsn: str, names: tuple[str, str]) -> N
         assert backends[0] & backends[1]
 
 
+def test_loops_in_threads_each_with_a_pool_of_its_own(dsn: str) -> None:
+    """Two of each kind at once; every one ends with what it has written itself, and all its connections back."""
+    names = list(RUNNERS) * 2
+    ready = threading.Barrier(len(names))
+
+    async def main(number: int) -> None:
+        async with ConnectionPool(dsn, max_db_pool_size=3) as pool:
+            await pool.startup()
+            ready.wait(20)
+            sums: list[int] = []
+
+            async def user(name: int) -> None:
+                async with pool.transaction() as transaction:
+                    await transaction.execute("CREATE TEMP TABLE own (n int4) ON COMMIT DROP")
+                    await transaction.execute_many("INSERT INTO own VALUES ($1)", [[name]] * 20)
+                    sums.append(await transaction.fetch_val("SELECT sum(n)::int4 FROM own"))
+                assert await pool.fetch_val("SELECT $1::int4", [name]) == name
+
+            async with anyio.create_task_group() as group:
+                for task in range(10):
+                    group.start_soon(user, 100 * number + task)
+            assert sorted(sums) == [20 * (100 * number + task) for task in range(10)]
+            status = pool.status()
+            assert status.available == status.size <= 3
+
+    threads = [
+        run_in_thread(lambda number=number, name=name: RUNNERS[name](lambda: main(number)))  # type: ignore[misc]
+        for number, name in enumerate(names)
+    ]
+    for thread, errors in threads:
+        join(thread, errors, 40)
+
+
 @pytest.mark.parametrize("names", list(product(RUNNERS, repeat=2)), ids=" serves ".join)
 def test_a_waiter_is_served_from_another_thread(dsn: str, names: tuple[str, str]) -> None:
     with ConnectionPool(dsn, max_db_pool_size=1) as pool:
@@ -176,32 +209,6 @@ def test_a_waiter_is_served_from_another_thread(dsn: str, names: tuple[str, str]
         RUNNERS[names[1]](wait)
         join(thread, errors)
         assert served == [7]
-
-
-@pytest.mark.parametrize("names", [("asyncio", "trio"), ("uvloop", "asyncio")], ids=" then ".join)
-def test_a_loop_that_stands_still_does_not_let_go(dsn: str, names: tuple[str, str]) -> None:
-    """It may be in the middle of a callback of this very connection: under another loop that is an error, in time."""
-    with ConnectionPool(dsn, max_db_pool_size=1) as pool:
-        handles: list[Connection] = []
-        taken, used = threading.Event(), threading.Event()
-
-        async def stand_still() -> None:
-            handles.append(await pool.connection())
-            taken.set()
-            used.wait(5)
-
-        async def use() -> None:
-            with anyio.fail_after(2), pytest.raises(exceptions.ConnectionLostError, match="does not let go"):
-                await handles[0].fetch_val("SELECT 1")
-
-        thread, errors = run_in_thread(lambda: RUNNERS[names[0]](stand_still))
-        assert taken.wait(5)
-        RUNNERS[names[1]](use)
-        used.set()
-        join(thread, errors)
-        handles.pop().close()
-        assert RUNNERS[names[1]](lambda: pool.fetch_val("SELECT 2", timeout=5)) == 2
-        assert pool.status() == (1, 1, 1, 0)
 
 
 @each_runner

@@ -93,7 +93,8 @@ def test_setter_is_the_parameter(make: Any, setter: str, value: object, paramete
 @pytest.mark.parametrize("through_address", [False, True])
 def test_what_the_pool_does_besides(make: Any, through_address: bool) -> None:
     types, functions = Types(), [lambda *_: None for _ in range(5)]
-    builder = make().timeout(5).acquire_timeout(6.5).types(types).log_parameters(True)
+    builder = make().timeout(5).acquire_timeout(6.5).types(types).log_parameters(True).prepared(False)
+    builder = builder.max_lifetime(3600).max_idle(60.5)
     builder = builder.setup(functions[0]).reset(functions[1]).on_notice(functions[2]).on_query(functions[3])
     builder = builder.password(functions[4]).user("u")
     if through_address:
@@ -101,8 +102,10 @@ def test_what_the_pool_does_besides(make: Any, through_address: bool) -> None:
     for pool in (builder.build(), builder.build()):
         hooks = pool._hooks
         assert [hooks.setup, hooks.reset, hooks.on_notice, hooks.on_query, hooks.password] == functions
-        assert hooks.log_parameters
+        assert hooks.log_parameters and not pool.prepared
         assert (pool.timeout, pool._acquire_timeout) == (5.0, 6.5)
+        ages = pool._policy._ages
+        assert (ages.max_lifetime, ages.max_idle) == (3600.0, 60.5)
         assert plan_of(pool).user == "u"
         with pytest.raises(exceptions.ConnectionPoolConfigurationError):
             types.enum("mood", Mood)
@@ -177,6 +180,10 @@ WRONG: list[tuple[str, Any]] = [
     ("keepalives_retries", -1),
     ("timeout", 0),
     ("acquire_timeout", "6"),
+    ("max_lifetime", 0),
+    ("max_lifetime", float("nan")),
+    ("max_idle", "60"),
+    ("max_idle", True),
     ("types", {}),
     ("setup", 5),
     ("reset", "x"),
@@ -185,6 +192,7 @@ WRONG: list[tuple[str, Any]] = [
     ("on_query", AsyncMock()),
     ("on_notice", AsyncMock()),
     ("log_parameters", "yes"),
+    ("prepared", None),
 ]
 
 

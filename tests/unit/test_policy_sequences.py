@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 import pytest
@@ -11,69 +12,9 @@ from hypothesis import settings, stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from psqlpy._pooling.ages import JITTER, Ages
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
-
-
-class Link:
-    """Stands in for a pooled connection."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __repr__(self) -> str:
-        return f"Link({self.number})"
-
-
-def link_of(ticket: Ticket[Link]) -> Link:
-    assert ticket.connection is not None
-    return ticket.connection
-
-
-class Model:
-    """The same rules without a thought for speed: change something, then `settle`."""
-
-    def __init__(self, max_size: int) -> None:
-        self.max_size = max_size
-        self.closed = False
-        self.idle: list[Link] = []
-        self.leased: dict[Ticket[Link], Link] = {}
-        self.cleaning: list[Link] = []
-        self.opening: list[Ticket[Link]] = []
-        self.waiting: list[Ticket[Link]] = []
-        self.failed: list[Ticket[Link]] = []
-
-    @property
-    def size(self) -> int:
-        return len(self.idle) + len(self.leased) + len(self.opening) + len(self.cleaning)
-
-    def settle(self) -> tuple[list[Ticket[Link]], list[Link]]:
-        wake: list[Ticket[Link]] = []
-        close: list[Link] = []
-        while self.idle and self.size > self.max_size:
-            close.append(self.idle.pop(0))
-        while self.waiting and self.closed:
-            self.failed.append(self.waiting[0])
-            wake.append(self.waiting.pop(0))
-        while self.waiting and (self.idle or self.size < self.max_size):
-            ticket = self.waiting.pop(0)
-            if self.idle:
-                self.leased[ticket] = self.idle.pop()
-            else:
-                self.opening.append(ticket)
-            wake.append(ticket)
-        return wake, close
-
-    def expected_state(self, ticket: Ticket[Link]) -> TicketState:
-        if ticket in self.leased:
-            return TicketState.GRANTED
-        for tickets, state in (
-            (self.opening, TicketState.OPENING),
-            (self.waiting, TicketState.WAITING),
-            (self.failed, TicketState.FAILED),
-        ):
-            if ticket in tickets:
-                return state
-        return TicketState.DONE
+from tests.unit.policy_model import Link, Model, link_of
 
 
 def one_of(pick: Callable[[PolicyMachine], Iterable[Any]]) -> st.SearchStrategy[Any]:
@@ -105,6 +46,8 @@ class PolicyMachine(RuleBasedStateMachine):
         super().__init__()
         self.policy: Policy[Link] = Policy(1)
         self.model = Model(1)
+        # What the policy draws for the next connection.
+        self.drawn = 0.0
         self.tickets = []
         self.links = []
         self.closed_links: list[Link] = []
@@ -122,14 +65,27 @@ class PolicyMachine(RuleBasedStateMachine):
         self.woken += outcome.wake
         self.closed_links += outcome.close
 
-    @initialize(max_size=st.integers(1, 4), idle_count=st.integers(0, 4))
-    def start_with_idle_connections(self, max_size: int, idle_count: int) -> None:
+    @initialize(
+        max_size=st.integers(1, 4),
+        idle_count=st.integers(0, 4),
+        max_lifetime=st.none() | st.integers(1, 20),
+        max_idle=st.none() | st.integers(1, 10),
+    )
+    def start_with_idle_connections(
+        self, max_size: int, idle_count: int, max_lifetime: int | None = None, max_idle: int | None = None
+    ) -> None:
+        self.limit(max_lifetime, max_idle)
         self.resize(max_size)
         self.acquire_several(min(idle_count, max_size), None)
         for ticket in tuple(self.model.opening):
             self.opened(ticket)
         for ticket in tuple(self.model.leased):
             self.release(ticket, usable=True)
+
+    def limit(self, max_lifetime: float | None, max_idle: float | None) -> None:
+        """Give the policy its limits, before anything else."""
+        self.policy = Policy(1, Ages(max_lifetime, max_idle, lambda: self.drawn))
+        self.model.max_lifetime, self.model.max_idle = max_lifetime, max_idle
 
     # Several at once, so that queues build up: without them few sequences get to where it is interesting.
     @rule(count=st.integers(1, 4), ranks=st.none() | st.lists(st.integers(0, 2), min_size=1, max_size=4))
@@ -182,8 +138,10 @@ class PolicyMachine(RuleBasedStateMachine):
         self.check(outcome)
 
     def give_back(self, link: Link, usable: bool, outcome: Outcome[Link]) -> None:
-        if usable and self.model.size < self.model.max_size:
-            self.model.idle.append(link)
+        model = self.model
+        if usable and model.size < model.max_size and model.now < model.ends[link]:
+            model.idle.append(link)
+            model.idle_since[link] = model.now
             self.check(outcome)
         else:
             self.check(outcome, close=(link,))
@@ -193,7 +151,12 @@ class PolicyMachine(RuleBasedStateMachine):
     def opened(self, ticket: Ticket[Link]) -> None:
         link = Link(len(self.links))
         self.links.append(link)
+        self.drawn = link.number * 0.37 % 1
         outcome = self.policy.opened(ticket, link)
+        lifetime = self.model.max_lifetime
+        self.model.ends[link] = (
+            inf if lifetime is None else self.model.now + lifetime * (1 - JITTER * self.drawn)
+        )
         self.model.opening.remove(ticket)
         self.model.leased[ticket] = link
         self.check(outcome)
@@ -244,6 +207,15 @@ class PolicyMachine(RuleBasedStateMachine):
             self.resize(data.draw(st.integers(1, 6)))
         elif kind == "close" and len(self.tickets) > 20:  # it ends most of what can happen
             self.close()
+
+    @rule(seconds=st.sampled_from([-1.0, 0.5, 1.0, 3.0, 8.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Backwards, too: two threads may have asked the clock in one order and come here in the other."""
+        model = self.model
+        over = model.get_older(max(seconds, 0.0))
+        self.check(self.policy.age(model.now + min(seconds, 0.0)), close=tuple(over))
+        for user in model.leased.values():
+            assert self.policy.is_expired(user) == (model.ends[user] <= model.now)
 
     def discard_idle(self, link: Link) -> None:
         outcome = self.policy.discard_idle(link)
@@ -309,6 +281,7 @@ class PolicyMachine(RuleBasedStateMachine):
             (4, links, self.discard_idle),
             (1, [None], lambda _: self.retire_idle()),
             (10, range(1, 7), self.resize),
+            (20, [-1.0, 0.1, 0.1, 0.5, 2.0], self.time_passes),
             (1, [None] * (len(self.tickets) > 50), lambda _: self.close()),
         ]
         possible = [(weight, list(things), step) for weight, things, step in steps if things]
@@ -330,6 +303,12 @@ class PolicyMachine(RuleBasedStateMachine):
         for ticket in self.tickets:
             assert ticket.state is self.model.expected_state(ticket)
             assert ticket.connection is self.model.leased.get(ticket)
+
+    @invariant()
+    def ages_are_forgotten_with_their_connections(self) -> None:
+        gone = set(self.closed_links)
+        assert gone.isdisjoint(self.policy._ages._ends)
+        assert gone.isdisjoint(self.policy._expired)
 
     @invariant()
     def never_too_many(self) -> None:
@@ -387,6 +366,7 @@ def test_long_walks(seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(5):
         machine = PolicyMachine()
+        machine.limit(*rng.choice([(None, None), (20, None), (None, 3), (20, 3)]))
         for _ in range(200):
             machine.walk(rng)
             machine.numbers_agree()
@@ -395,4 +375,5 @@ def test_long_walks(seed: int) -> None:
             machine.nobody_starves()
             machine.who_waited_is_woken_once()
             machine.no_connection_is_lost_or_closed_twice()
+            machine.ages_are_forgotten_with_their_connections()
         machine.teardown()

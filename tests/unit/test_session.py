@@ -369,3 +369,22 @@ def test_an_unknown_result_is_the_callers(rig: Rig) -> None:
     rig.conn.answers.append((int(ExecStatus.BAD_RESPONSE), FakeResult(ExecStatus.BAD_RESPONSE)))
     rig.run()
     assert query.done and rig.session.is_quiet
+
+
+def test_whether_it_is_settled_may_be_asked_while_another_thread_begins_a_statement(rig: Rig) -> None:
+    rig.prepare("SELECT 1")
+    asked: list[Any] = []
+
+    class Housekeeping:
+        """What is in flight, and while it is looked at somebody submits another."""
+
+        @property
+        def silent(self) -> bool:
+            asked.append(rig.query("SELECT 1"))
+            return True
+
+    rig.session.flights.append(Housekeeping())
+    rig.session.state = State.FLYING
+    assert rig.session.is_settled
+    assert len(asked) == 1
+    assert not rig.session.is_settled

@@ -10,6 +10,7 @@ from hypothesis import settings, stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from psqlpy._pooling.ages import Ages
 from psqlpy._pooling.policy import Outcome, Policy, Ticket, TicketState
 from psqlpy._pooling.sharing import Lane, Seat, Sharing
 
@@ -26,8 +27,10 @@ class SharingMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy: Policy[int] = Policy(1)
+        self.policy: Policy[int] = Policy(1, Ages(10, 4, lambda: 0.0))
         self.sharing: Sharing[int] = Sharing(self.policy, self.on_ticket, ROOM)
+        self.now = 0.0
+        self.born: dict[int, float] = {}
         self.connections = 0
         self.closed: list[int] = []
         self.waiting: list[Seat[int]] = []  # for a seat
@@ -74,6 +77,7 @@ class SharingMachine(RuleBasedStateMachine):
     def connect(self, ticket: Ticket[int]) -> int:
         if ticket.state is TicketState.OPENING:
             self.connections += 1
+            self.born[self.connections] = self.now
             self.act(self.policy.opened(ticket, self.connections))
         assert ticket.connection is not None
         return ticket.connection
@@ -146,6 +150,13 @@ class SharingMachine(RuleBasedStateMachine):
     def resize(self, max_size: int) -> None:
         self.act(self.policy.resize(max_size))
         self.sharing.close_lanes()
+
+    @rule(seconds=st.sampled_from([1.0, 3.0, 9.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.act(self.sharing.age(self.now))
+        for lane in self.sharing.lanes:
+            assert lane.closed or self.now < self.born[lane.connection] + 10
 
     @precondition(lambda machine: machine.alone or machine.riding)
     @rule()

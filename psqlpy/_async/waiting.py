@@ -1,0 +1,101 @@
+"""Waiting: what a call that waits for one of a pool's connections looks after meanwhile.
+
+Connections may be kept by what nobody refers to any more: calls of a closed event loop, handles in reference cycles.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from gc import collect
+from random import random
+
+from psqlpy import exceptions
+from psqlpy._async.executor import deadline_after
+from psqlpy._io.links import AsyncLink
+from psqlpy._io.primitives import AsyncWake, Lock, monotonic
+from psqlpy._pooling.policy import Policy, Ticket
+
+# A call that waits looks whether the handle of a connection is in garbage that wasn't collected yet: first after so
+# long, or up to twice that, lest all look at once, then after pauses that grow. Seconds.
+_FIRST_PAUSE = 0.5
+# One look is for all: with each so many who wait already the first pause is that much longer once more.
+_LOOKERS = 20
+_LONGEST_PAUSE = 16.0
+# Between two looks at one pool, so that what does nothing at both may be taken for lost. Seconds.
+_BETWEEN_LOOKS = 0.4
+# Collections for that take this part of the time at most, and none is begun with less than this left to wait. Seconds.
+_COLLECTING_SHARE = 0.02
+_COLLECTING_MARGIN = 0.25
+
+
+class Waiting:
+    """The part of a pool that waits. Every call of the policy is made under `_lock`."""
+
+    __slots__ = ("_acquire_timeout", "_dropped", "_lock", "_policy", "_search_at", "_suspects")
+
+    def __init__(self, policy: Policy[AsyncLink], acquire_timeout: float | None) -> None:
+        self._policy = policy
+        self._acquire_timeout = acquire_timeout
+        self._lock = Lock()
+        # Of handles that nobody referred to any more: to be given back by whoever comes next.
+        self._dropped: deque[AsyncLink] = deque()
+        # When to look for lost handles again, and who did nothing at the last look.
+        self._search_at = 0.0
+        self._suspects: set[Ticket[AsyncLink]] = set()
+
+    def _collect(self) -> None:
+        """Give back what was dropped."""
+        raise NotImplementedError
+
+    def _free_orphans(self) -> None:
+        """Let go of calls whose loop was closed while they waited, so that their connections come back."""
+        with self._lock:
+            held = self._policy.held()
+        if sum(link.forget_callers() for link in held):
+            # They are in cycles of their own: a task and what it waits for.
+            collect()
+
+    async def _wait(self, wake: AsyncWake, deadline: float | None) -> None:
+        began = monotonic()
+        patience = deadline_after(self._acquire_timeout)
+        until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
+        pause = min(_FIRST_PAUSE * (1 + random()) * (1 + self._policy.waiting / _LOOKERS), _LONGEST_PAUSE)
+        while until is None or monotonic() + pause + _COLLECTING_MARGIN < until:
+            if await wake.wait(monotonic() + pause):
+                return
+            if monotonic() >= self._search_at:
+                self._free_cycles()
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        if await wake.wait(until):
+            return
+        waited = monotonic() - began
+        with self._lock:
+            self._policy.counts.timed_out += 1
+        doing = f"waited {waited:.3f} s for one of the pool's {self._policy.status()[0]} connections to become free"
+        if until == patience:
+            raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
+        raise too_late(doing)
+
+    def _free_cycles(self) -> None:
+        """Collect garbage if a connection in use has done nothing since the last look.
+
+        An exception that went through a function may keep its variables in a cycle, a handle among them, and a process
+        in which everybody waits makes no objects and so collects nothing by itself.
+        """
+        with self._lock:
+            leases = self._policy.leases()
+        unused = {ticket for ticket in leases if (link := ticket.connection) is not None and link.is_quiet}
+        suspects, self._suspects = self._suspects, unused
+        began = ended = monotonic()
+        if not suspects.isdisjoint(unused):
+            collect()
+            ended = monotonic()
+            if self._dropped:
+                self._collect()
+        self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
+
+
+def too_late(doing: str) -> exceptions.QueryTimeoutError:
+    error = exceptions.QueryTimeoutError(f"timeout: {doing}")
+    error.safe_to_retry = True
+    return error
