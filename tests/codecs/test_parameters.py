@@ -423,7 +423,9 @@ def test_self_containing_and_deep_values() -> None:
         default_registry.parameter_plan((1007,)).encode([circle])
 
 
-@pytest.mark.parametrize("parameters", ["ab", bytearray(b"ab"), {1, 2}, iter([1, 2]), 5, None, {"a": 1, "b": 2}])
+@pytest.mark.parametrize(
+    "parameters", ["ab", bytearray(b"ab"), {1, 2}, iter([1, 2]), 5, None, {"a": 1, "b": 2}]
+)
 def test_what_is_no_list_of_parameters(parameters: Any) -> None:
     with pytest.raises(ParameterTypeError, match="must be a list or a tuple"):
         default_registry.parameter_plan((oids.INT4, oids.INT4)).encode(parameters)
