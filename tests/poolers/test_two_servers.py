@@ -70,7 +70,8 @@ def test_pgpool(pair: tuple[Cluster, Cluster]) -> None:
                     assert transaction.fetch_val(WHERE) == primary.port
             # It asks from time to time which server is which.
             wait_for(lambda: pool.fetch_val(WHERE) == standby.port)
-            wait_for(lambda: pool.fetch_val("SELECT count(*) FROM somewhere") == 102)
+            # The standby may not have heard of the table yet.
+            wait_for(lambda: succeeds(lambda: pool.fetch_val("SELECT count(*) FROM somewhere"), 102))
             standby.stop()
             begun = time.monotonic()
             wait_for(lambda: succeeds(lambda: pool.fetch_val(WHERE), primary.port))
