@@ -40,11 +40,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
     """A superuser on the server of PSQLPY_TEST_DSN, or on an embedded one that lives as long as the tests."""
+    from psqlpy import embedded, sync
+
     given = os.environ.get("PSQLPY_TEST_DSN")
+    if given and "PYTEST_XDIST_WORKER" in os.environ:
+        # Of its own for each process: one domain or operator says of all statements in a database that they may not be
+        # shared, and that is what tests in another process count on.
+        name = f"psqlpy_tests_{os.getpid()}"
+        with sync.ConnectionPool(given, max_db_pool_size=1) as pool:
+            pool.execute(f"CREATE DATABASE {name}")
+            try:
+                yield urlsplit(given)._replace(path=f"/{name}").geturl()
+            finally:
+                pool.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        return
     if given:
         yield given
         return
-    from psqlpy import embedded, sync
 
     with embedded.server(settings=SETTINGS) as started:
         with sync.ConnectionPool(started) as pool:

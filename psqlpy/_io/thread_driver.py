@@ -118,7 +118,7 @@ class ThreadDriver:
                             self.check = None
                 if session.state is CLOSED:
                     # An interrupt may have kept it from failing what was in it.
-                    request.fail(closed(session.close_reason, written=request.written))
+                    request.fail(closed(session.close_reason, request.family, written=request.written))
                 if deadline is not None and time.monotonic() >= deadline:
                     return
         finally:

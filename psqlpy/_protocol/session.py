@@ -309,7 +309,7 @@ class Session(Draining):
             ended = True
         except BaseException as error:
             self._interrupted(error)
-            request.fail(closed(self.close_reason, written=request.written))
+            request.fail(closed(self.close_reason, request.family, written=request.written))
             raise
         if ended or request.abandoned:
             if not request.done:
@@ -393,6 +393,6 @@ class Session(Draining):
         self.flights.clear()
         self.queue.clear()
         for request in failed:
-            request.fail(closed(self.close_reason, written=request.written))
+            request.fail(closed(self.close_reason, request.family, written=request.written))
         if self.on_notification is not None:
             self.on_notification(None)

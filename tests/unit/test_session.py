@@ -270,6 +270,15 @@ def test_a_lost_connection_fails_everything_once(rig: Rig) -> None:
     assert isinstance(late.error, exceptions.ConnectionLostError) and late.error.safe_to_retry
 
 
+def test_what_is_under_way_fails_as_what_its_caller_asked_for(rig: Rig) -> None:
+    kinds = [exceptions.TransactionCommitError, exceptions.CursorFetchError]
+    requests = [rig.submit(Commands((b"COMMIT",), kind)) for kind in kinds]
+    rig.session.lost("gone")
+    for request, kind in zip(requests, kinds, strict=True):
+        assert isinstance(request.error, kind)
+        assert isinstance(request.error, exceptions.ConnectionLostError)
+
+
 def test_a_statement_that_was_only_being_prepared_is_safe_to_retry(rig: Rig) -> None:
     query = rig.query("SELECT 1")
     rig.session.lost("gone")
