@@ -34,6 +34,8 @@ class CopyInOptions(_Options, total=False):
     force_null: Sequence[str] | Literal["*"] | None
     default: str | None
     on_error: str | None
+    reject_limit: int | None
+    log_verbosity: str | None
     freeze: bool | None
 
 
@@ -133,6 +135,10 @@ def _option(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
+    if name == "reject_limit":
+        if not isinstance(value, int):
+            raise exceptions.ParameterTypeError(f"{name} must be an int, not {type(value).__name__}")
+        return str(value)
     if name.startswith("force_"):
         if value == "*":
             return "*"

@@ -55,6 +55,22 @@ async def test_formats_by_file(conn: Connection, tmp_path: Path) -> None:
     await ensure_usable(conn)
 
 
+async def test_lines_that_are_skipped(conn: Connection) -> None:
+    await conn.execute("CREATE TEMP TABLE numbers (n int4)")
+    skipping: Any = {"on_error": "ignore", "log_verbosity": "verbose", "reject_limit": 2}
+    if conn.server_version < 180000:
+        with pytest.raises(exceptions.SyntaxError, match="not recognized"):
+            await conn.copy_in("numbers", b"1\n", **skipping)
+    else:
+        assert await conn.copy_in("numbers", b"1\na\n2\nb\n", **skipping) == 2
+        with pytest.raises(exceptions.DatabaseError, match="more than REJECT_LIMIT"):
+            await conn.copy_in("numbers", b"1\na\nb\nc\n", **skipping)
+        assert await count(conn, "numbers") == 2
+    with pytest.raises(exceptions.ParameterTypeError, match="reject_limit must be an int, not str"):
+        await conn.copy_in("numbers", b"1\n", reject_limit="1")  # type: ignore[arg-type]  # wrong on purpose
+    await ensure_usable(conn)
+
+
 async def test_open_files(conn: Connection, tmp_path: Path) -> None:
     await filled(conn)
     buffer, text = BytesIO(), StringIO()
