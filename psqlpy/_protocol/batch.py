@@ -169,13 +169,25 @@ class Batch(Query):
             self.landed = self.sent = 0
             return False
         if self.failure is not None and self.executing and not self.skip:
+            statement = self.statement
             outdated = not self.described and may_be_outdated(self.failure)
-            if self.statement is not None and (outdated or is_stale(self.failure, self.statement)):
-                session.statements.invalidate(self.statement)
+            stale = statement is not None and is_stale(self.failure, statement)
+            if statement is not None and (outdated or stale):
+                session.statements.invalidate(statement)
+                if stale and not (self.retried or self.abandoned) and statement.traits.can_retry_after_heal:
+                    self._start_again()
+                    return False
             prefix = f"row {self.landed + 1}: "
             self.fail(failed(self.failure, self.family, self.text, prefix=prefix))
             return True
         return super().land(session)
+
+    def _start_again(self) -> None:
+        """Be written once more: the server has executed none of the rows, since what it had prepared is of no use."""
+        self.retried = True
+        self.executing = False
+        self.pieces.clear()
+        self.landed = self.sent = 0
 
 
 class ReturningBatch(Batch):

@@ -68,3 +68,22 @@ def test_timeout(conn: Connection, pool: ConnectionPool, table: str) -> None:
     with pytest.raises(exceptions.QueryTimeoutError):
         conn.fetch_many("SELECT pg_sleep($1)", [[0], [20.0]], timeout=0.2)
     ensure_usable(pool)
+
+
+def test_a_column_is_added(conn: Connection, pool: ConnectionPool, table: str) -> None:
+    insert = f"INSERT INTO {table} VALUES ($1, $2) RETURNING *"
+    conn.fetch_many(insert, [[1, "a"], [2, "b"]])
+    pool.execute(f"ALTER TABLE {table} ADD age int4 DEFAULT 5")
+    results = conn.fetch_many(insert, [[3, "c"], [4, "d"]])
+    assert [result.result() for result in results] == [
+        [{"id": 3, "name": "c", "age": 5}],
+        [{"id": 4, "name": "d", "age": 5}],
+    ]
+    assert conn.fetch_val(f"SELECT count(*) FROM {table}") == 4
+    pool.execute(f"ALTER TABLE {table} DROP age")
+    with conn.transaction() as transaction:
+        with pytest.raises(exceptions.FeatureNotSupported) as caught:
+            transaction.fetch_many(insert, [[5, "e"]])
+        assert "again" in (caught.value.hint or "")
+        transaction.rollback()
+    ensure_usable(conn)
