@@ -13,6 +13,7 @@ from psqlpy._codecs import oids
 from psqlpy._codecs.codec import Codec, Dumped
 from psqlpy._codecs.composite import Convert, fields_decoder, parse
 from psqlpy._codecs.rows import REASONS
+from psqlpy._codecs.system import REG_TYPES
 from psqlpy._pq.fields import FieldsDecoder
 from psqlpy._pq.result import Cell, Kind
 
@@ -44,7 +45,8 @@ def make_codec(registry: Registry) -> Codec:
     decoders: dict[tuple[int, ...], tuple[FieldsDecoder, list[tuple[int, Convert]]]] = {}
 
     def decoder_for(types: tuple[int, ...]) -> tuple[FieldsDecoder, list[tuple[int, Convert]]]:
-        known = [registry.codec(oid) for oid in types]
+        # In binary, which a record comes in, regclass and its kin are nothing but their oid.
+        known = [registry.codec(oids.OID if oid in REG_TYPES else oid) for oid in types]
         made = fields_decoder(types, [codec if codec and codec.kind is not None else None for codec in known])
         if not registry.unknown(types):
             if len(decoders) >= _MAX_KINDS:

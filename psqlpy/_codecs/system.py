@@ -16,7 +16,7 @@ from psqlpy._pq.result import Kind
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
 
-_REG_TYPES = (
+REG_TYPES = (
     oids.REGPROC,
     oids.REGPROCEDURE,
     oids.REGOPER,
@@ -122,7 +122,7 @@ def _vector_dumper(low: int, high: int) -> Callable[[Any], Dumped]:
 def register(registry: Registry) -> None:
     registry.add(Codec(oids.PG_LSN, "pg_lsn", kind=Kind.UINT8, convert=_lsn, dump=_dump_lsn))
     registry.add(Codec(oids.TID, "tid", kind=Kind.BYTES, convert=_tid_text, dump=_dump_tid))
-    for oid in _REG_TYPES:
+    for oid in REG_TYPES:
         registry.add(Codec(oid, oids.TYPES[oid][0], dump=_dump_reg))
     for oid, element, letter, low, high in (
         (oids.INT2VECTOR, oids.INT2, "h", -(2**15), 2**15 - 1),

@@ -112,6 +112,11 @@ async def test_in_records_that_come_otherwise(fresh: Connection) -> None:
         assert [row async for row in transaction.stream(query.format(3), [1])] == [{"r": ("x", 1)}]
 
 
+async def test_in_records_names_are_the_servers_secret(fresh: Connection) -> None:
+    query = "SELECT ROW('pg_class'::regclass, 'int4'::regtype, NULL::regproc), 'pg_class'::regclass::oid"
+    assert (await fresh.fetch_row(query)).result(as_tuple=True) == ((1259, 23, None), 1259)
+
+
 async def test_in_records_of_what_has_the_connection_for_itself(fresh: Connection) -> None:
     """Nothing can be asked while its rows come, so all types are asked about before, each time the new ones."""
     record = "ROW(1, 'x'::pg_temp.mood{0}, ROW(1, 'x')::pg_temp.pair{0}, '{{x}}'::pg_temp.mood{0}[], 5::pg_temp.age{0})"
