@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from psqlpy._pq.callbacks import NoticeBox
 from psqlpy._pq.connection import BROKEN, MORE, WANT_WRITE, PGconn
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 
@@ -88,6 +89,7 @@ class FakePGconn:
         self.is_broken = False
         self.error_message = "server closed the connection unexpectedly"
         self.notices: list[Fields] = []
+        self.notice_box = NoticeBox()
         #: How many of the next flushes leave something unsent.
         self.blocked_flushes = 0
         self.silent = 0

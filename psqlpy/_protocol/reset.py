@@ -48,6 +48,21 @@ class Reset(Commands):
         return True
 
 
+class RollBack(Reset):
+    """Ends the transaction that there may be. The server warns where there is none, of which no user is to hear."""
+
+    def __init__(self) -> None:
+        super().__init__((b"ROLLBACK",))
+
+    def write(self, session: Session) -> None:
+        session.pgconn.notice_box.rolling_back += 1
+        super().write(session)
+
+    def land(self, session: Session) -> bool:
+        session.pgconn.notice_box.rolling_back -= 1
+        return super().land(session)
+
+
 def reset_requests(session: Session, *, everything: bool) -> list[Request]:
     """The requests, each with a Sync of its own, that bring a settled session back to its beginning.
 
@@ -56,7 +71,7 @@ def reset_requests(session: Session, *, everything: bool) -> list[Request]:
     requests: list[Request] = []
     if session.transaction_status is not TransactionStatus.IDLE:
         # Under one Sync with a statement that fails the reset would be undone.
-        requests.append(Reset((b"ROLLBACK",)))
+        requests.append(RollBack())
     if everything:
         _forget_statements(session)
         requests.append(Reset(_FORGET_ALL))

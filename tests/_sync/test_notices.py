@@ -16,6 +16,7 @@ pytestmark = pytest.mark.loops(1)
 SHOUT = """DO $$ BEGIN
 RAISE {level} 'it is {level}' USING HINT = 'a hint', DETAIL = 'a detail', ERRCODE = '01234';
 END $$"""
+NUMBERS = "SELECT generate_series(1, 100000)"
 
 
 def test_a_notice_is_told_before_its_statement_returns(dsn: str) -> None:
@@ -39,6 +40,20 @@ def test_a_notice_is_told_before_its_statement_returns(dsn: str) -> None:
     assert "RAISE" in str(notices[0].context) and notices[0].table_name is None
     assert str(notices[1]) == "WARNING: it is WARNING"
     assert repr(notices[1]) == f"<Notice WARNING: 'it is WARNING', backend {pid}>"
+
+
+def test_only_a_rollback_of_the_users_own_is_warned_of(dsn: str) -> None:
+    notices: list[Notice] = []
+    with ConnectionPool(dsn, max_db_pool_size=1, on_notice=notices.append) as pool:
+        for _ in range(3):
+            with pool.acquire() as connection, connection.stream(NUMBERS, chunk_size=10) as stream:
+                for _row in stream:
+                    break
+                # Given back while the rest is still on its way: whether a transaction is open can't be known.
+            assert pool.fetch_val("SELECT 1") == 1
+        assert notices == []
+        pool.execute("ROLLBACK")
+    assert [notice.sqlstate for notice in notices] == ["25P01"]
 
 
 def test_notices_are_logged(pool: ConnectionPool, caplog: pytest.LogCaptureFixture) -> None:
