@@ -1,5 +1,6 @@
-/* Records for COPY FROM STDIN out of any streams: records.c, record_cell.c, record_numeric.c. What is written is rows of
- * the binary format, and each cell is of its column's type: what reads copied rows and cells reads them. */
+/* Records for COPY FROM STDIN, and rows of parameters, out of any streams: records.c, record_cell.c, record_numeric.c. What
+ * is written is rows of the binary format, or parameters as send.h has them, and each cell is of its column's type: what
+ * reads copied rows and cells reads them. */
 
 #include "cell.h"
 #include "copy.h"
@@ -22,17 +23,13 @@ static const int readers[] = {
 };
 
 static void
-check_cell(int kind, const PGresult *result, int row, int column)
+check_cell(int kind, const uint8_t *cell, int length)
 {
     static uint8_t room[LARGEST];
     psq_writer out = {room, room + sizeof room, INT32_MAX};
     psq_decode_column reader = {readers[kind], 0, 0, 0};
-    int reason;
+    int reason = psq_write_cell(&out, &reader, cell, length);
 
-    if (PQgetisnull(result, row, column))
-        return;
-    reason = psq_write_cell(&out, &reader, (const uint8_t *) PQgetvalue(result, row, column),
-                            PQgetlength(result, row, column));
     /* What Python has no value of comes of values that it can't have. */
     INSIST(reason == PSQ_CELL_DECODED || kind == PSQ_COLUMN_DATE || kind == PSQ_COLUMN_TIME ||
            kind == PSQ_COLUMN_TIMESTAMP);
@@ -57,13 +54,44 @@ check_written(const psq_records *records, size_t before, int rows, int columns, 
     }
     result = psq_copy_result(records->data + before, size, rows + 1, 1, columns, names, types, &used);
     INSIST(result != NULL && used == size && PQntuples(result) == rows);
-    for (int i = 0; i < rows * columns; i++)
-        check_cell(kinds[i % columns], result, i / columns, i % columns);
+    for (int i = 0; i < rows * columns; i++) {
+        int row = i / columns, column = i % columns;
+
+        if (!PQgetisnull(result, row, column))
+            check_cell(kinds[column], (const uint8_t *) PQgetvalue(result, row, column),
+                       PQgetlength(result, row, column));
+    }
     PQclear(result);
 }
 
 static void
-add_columns(psq_records *records, fuzz_input *in, int rows, int columns, const int *kinds)
+check_parameters(const psq_records *records, size_t before, int rows, int columns, const int *kinds)
+{
+    const char *at = records->data + before, *end = records->data + records->size;
+
+    for (int i = 0; i < columns; i++)
+        if (kinds[i] == PSQ_COLUMN_RAW)
+            return;
+    for (int i = 0; i < rows * columns; i++) {
+        int kind = kinds[i % columns];
+        int32_t head[2];
+
+        INSIST(end - at > (ptrdiff_t) sizeof head);
+        memcpy(head, at, sizeof head);
+        at += sizeof head;
+        INSIST(head[0] >= -1 && end - at > (head[0] < 0 ? 0 : head[0]));
+        INSIST(head[1] == (head[0] >= 0 && kind != PSQ_COLUMN_TEXT));
+        if (head[0] >= 0) {
+            check_cell(kind, (const uint8_t *) at, head[0]);
+            at += head[0];
+        }
+        INSIST(*at++ == 0);
+    }
+    INSIST(at == end);
+}
+
+static void
+add_columns(psq_records *records, fuzz_input *in, int rows, int columns, const int *kinds, int as_parameters)
 {
     psq_column described[MOST_COLUMNS] = {0};
     uint8_t *kept[MOST_COLUMNS * (PSQ_COLUMN_STREAMS + 1)];
@@ -89,9 +117,9 @@ add_columns(psq_records *records, fuzz_input *in, int rows, int columns, const i
             count++;
         }
     }
-    outcome = psq_records_add(records, rows, described, columns, &unfit);
+    outcome = psq_records_add(records, rows, described, columns, as_parameters, &unfit);
     if (outcome == PSQ_RECORDS_ADDED)
-        check_written(records, before, rows, columns, kinds);
+        (as_parameters ? check_parameters : check_written)(records, before, rows, columns, kinds);
     else
         INSIST(outcome == PSQ_RECORDS_UNFIT && records->size == before && unfit >= 0 && unfit < columns);
     while (count > 0)
@@ -103,15 +131,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_input in = {data, data + size};
     psq_records records = {0};
-    int columns = fuzz_byte(&in) % (MOST_COLUMNS + 1), rows = fuzz_byte(&in), plain = fuzz_byte(&in) % 2;
+    int columns = fuzz_byte(&in) % (MOST_COLUMNS + 1), rows = fuzz_byte(&in), mode = fuzz_byte(&in);
     int kinds[MOST_COLUMNS];
     size_t length = SIZE_MAX;
 
     for (int i = 0; i < columns; i++)
         kinds[i] = fuzz_byte(&in) % (PSQ_COLUMN_TIMESTAMP + 1);
     INSIST(psq_records_append(&records, "before", 6));
-    if (!plain)
-        add_columns(&records, &in, rows, columns, kinds);
+    if (mode % 2 == 0)
+        add_columns(&records, &in, rows, columns, kinds, mode & 2);
     else {
         uint8_t *stream = fuzz_bytes(&in, &length);
         int simple = 1;

@@ -27,6 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = os.path.join(directory.name, name.lower())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests may take five times as long as others, where nothing else says how long they may."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Thousands of tests are a million objects, which no garbage collection within a test needs to look at."""
     if len(session.items) > 1000:

@@ -123,6 +123,6 @@ async def test_a_busy_connection_is_not_handed_out(dsn: str, observer: Connectio
 async def test_timeout_says_what_was_waited_for_and_how_long(conn: Connection) -> None:
     for call in (conn.execute, conn.fetch, conn.fetch_row, conn.fetch_val):
         with pytest.raises(exceptions.QueryTimeoutError, match=r"0\.\d+ s for the server's answer") as caught:
-            await call(SLEEP, timeout=0.05)
+            await call(SLEEP, timeout=0.15)
         assert {TimeoutError, exceptions.OperationalError} < set(type(caught.value).__mro__)
     await ensure_usable(conn)

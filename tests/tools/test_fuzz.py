@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
+from build_ffi import find_libpq
 from tests.tools.checkout import ROOT, copy_checkout
 from tools import fuzz
 
@@ -26,6 +29,18 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "tools/fuzz.py", *arguments], cwd=root, capture_output=True, text=True, timeout=800
     )
+
+
+def test_all_fit_what_they_call() -> None:
+    """With the compiler that the module is built with: most who change the C have no libFuzzer."""
+    includes = [*find_libpq().includes, str(fuzz.FFI), sysconfig.get_path("include")]
+    command = [*shlex.split(sysconfig.get_config_var("CC")), "-fsyntax-only", "-Werror"]
+    done = subprocess.run(
+        [*command, *(f"-I{path}" for path in includes), *map(str, sorted(fuzz.FUZZ.glob("*.c")))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long
