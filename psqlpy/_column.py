@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from psqlpy._naming import public
 
+
+@public
 class Column(NamedTuple):
     """A column of a statement's rows. `table_oid` is None where the column isn't a table's."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from psqlpy._checks import MAX_KEEPALIVES_COUNT, MAX_KEEPALIVES_TIME, whole_number
+from psqlpy._naming import public
 
 
+@public
 class KeepaliveConfig:
     """TCP keepalive: seconds until the first probe and between probes, and how many may stay unanswered.
 

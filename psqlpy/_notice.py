@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from psqlpy._naming import public
 
+
+@public
 class Notice:
     """A notice or warning of the server; the attributes are those of `Error`.
 

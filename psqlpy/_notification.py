@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from psqlpy._naming import public
 
+
+@public
 class ListenerNotificationMsg:
     """One notification: `channel`, `payload` (empty if it has none), `process_id` of the backend that sent it.
 

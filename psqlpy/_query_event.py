@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psqlpy._naming import public
 
+
+@public
 class QueryEvent:
     """One statement that was executed, or failed.
 

@@ -10,11 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs import composite as _composite
-from psqlpy._codecs import enum as _enum
 from psqlpy._codecs import oids as _oids
 from psqlpy._codecs.registry import Registry, default_registry
-from psqlpy._codecs.user_codec import make_codec
 from psqlpy.exceptions import ConnectionPoolConfigurationError
 
 if TYPE_CHECKING:
@@ -95,6 +92,8 @@ class Types:
         accepts: the classes of values that they take; others are refused before anything is sent.
         TypeError and ValueError of `to_…` refuse a value, ValueError of `from_…` is a DataError that names the column.
         """
+        from psqlpy._codecs.user_codec import make_codec
+
         _check_callables(from_text=from_text)
         optional = {"to_text": to_text, "from_binary": from_binary, "to_binary": to_binary}
         _check_callables(**{name: function for name, function in optional.items() if function is not None})
@@ -122,7 +121,9 @@ class Types:
             raise ConnectionPoolConfigurationError(
                 f"the values of {cls.__name__} aren't all str: give by_name=True if its names are the labels"
             )
-        self._add_maker(name, _enum.maker_for(cls, by_name=by_name))
+        from psqlpy._codecs import enum
+
+        self._add_maker(name, enum.maker_for(cls, by_name=by_name))
 
     def composite(
         self,
@@ -142,7 +143,9 @@ class Types:
             raise ConnectionPoolConfigurationError(f"composite takes a class, not {cls!r}")
         optional = {"make": make, "fields": fields}
         _check_callables(**{name: function for name, function in optional.items() if function is not None})
-        self._add_maker(name, _composite.maker_for(cls, make, fields))
+        from psqlpy._codecs import composite
+
+        self._add_maker(name, composite.maker_for(cls, make, fields))
 
     def _add_maker(self, name: str | int, make: Maker) -> None:
         key = self._key(name)

@@ -26,6 +26,7 @@ from psqlpy._config import (
     TargetSessionAttrs,
 )
 from psqlpy._keepalive import KeepaliveConfig
+from psqlpy._naming import public
 from psqlpy._secret import hide
 from psqlpy.types import Types
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
 
+@public
 class ConnectionPoolBuilder:
     """Collects a pool's parameters; every setter checks one, changes the builder and returns it.
 

@@ -9,18 +9,14 @@ from weakref import ReferenceType, ref
 
 from psqlpy import exceptions
 from psqlpy._async.copying import Copying
-from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import CheckedOut, Executor, deadline_after
 from psqlpy._async.identity import Identity
+from psqlpy._async.opening import Cursors, Preparing, Streaming
 from psqlpy._async.pipelining import ConnectionPipelining
-from psqlpy._async.prepared import Preparing
-from psqlpy._async.stream import Streaming
-from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.debugging import callers, describe
 from psqlpy._io.links import AsyncLink
-from psqlpy._io.pausing import async_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
     from traceback import StackSummary
 
     from psqlpy._async.pool import ConnectionPool
+    from psqlpy._async.transaction import Transaction
     from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.pausing import PausingDialogue
     from psqlpy._protocol.request import Request
@@ -122,6 +119,8 @@ class Connection(
         self._begin = None
         if link is not None and pool is not None:
             if self.pausing is not None:
+                from psqlpy._io.pausing import async_leave
+
                 async_leave(link, self.pausing)
             self._last = ref(link)
             pool.give_back(link)
@@ -202,6 +201,8 @@ class Connection(
         None leaves a mode to the server's default; a savepoint has the modes of the transaction it is in.
         """
         self._check()
+        from psqlpy._async.transaction import Transaction
+
         return Transaction(self, isolation_level, read_variant, deferrable, synchronous_commit)
 
     def put_off_begin(self, begin: tuple[bytes, ...]) -> None:

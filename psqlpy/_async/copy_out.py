@@ -18,7 +18,7 @@ from psqlpy._io.streams import AsyncFile, async_outcome
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.copy import CopyColumns
 from psqlpy._protocol.copy import CopyOut as Dialogue
-from psqlpy._protocol.copy_text import Options, copy_to_stdout
+from psqlpy._protocol.copy_text import Options, column_list, copy_to_stdout, parenthesised, qualified
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
@@ -26,7 +26,7 @@ from psqlpy._protocol.transaction import quote_identifier
 from psqlpy._protocol.type_lookup import TypeLookup, types_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from psqlpy._async.connection import Connection
     from psqlpy._async.copying import Copying
@@ -301,3 +301,20 @@ def _close(
         async_leave(link, copy, budget)
     if connection is not None:
         executor._end_copy(connection)
+
+
+def source_of(
+    table_name: str | None, columns: Sequence[str] | None, schema_name: str | None, query: str | None
+) -> tuple[str, str | None]:
+    """What to copy, and the query that returns the same columns; None for all that a table has."""
+    if (table_name is None) == (query is None):
+        raise exceptions.ParameterValueError("copy_out takes either a table's name or query=")
+    if query is not None:
+        if columns is not None or schema_name is not None:
+            raise exceptions.ParameterValueError("columns and schema_name are for tables, not for query=")
+        source = parenthesised(query)
+        return source, source[1:-1]
+    assert table_name is not None
+    target = qualified(table_name, schema_name)
+    names = column_list(columns)
+    return target + names, f"SELECT {names[2:-1]} FROM {target}" if names else None

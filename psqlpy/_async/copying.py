@@ -7,23 +7,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from psqlpy import exceptions
-from psqlpy._async.copy_in import Sending
-from psqlpy._async.copy_out import CopyOut
-from psqlpy._async.copy_records import find_records
-from psqlpy._async.copy_sources import BYTES, BytesSource, FileSource, ItemSource, Source
 from psqlpy._io.blocks import AsyncCall, async_call
 from psqlpy._io.primitives import monotonic
-from psqlpy._io.streams import AsyncItems, is_iterable
-from psqlpy._protocol.copy_text import (
-    CopyInOptions,
-    CopyOutOptions,
-    Options,
-    check_columns,
-    check_options,
-    column_list,
-    parenthesised,
-    qualified,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +16,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from psqlpy._async.connection import Connection
+    from psqlpy._async.copy_out import CopyOut
+    from psqlpy._async.copy_sources import Source
+    from psqlpy._protocol.copy_text import CopyInOptions, CopyOutOptions, Options
 
     Progress = Callable[[int, int], object]
 
@@ -72,6 +60,8 @@ class Copying:
 
         A BytesIO is read from its start. Files, paths and iterables are for `copy_in`.
         """
+        from psqlpy._async.copy_sources import BYTES, BytesSource
+
         if isinstance(source, BytesIO):
             source = source.getvalue()
         if not isinstance(source, BYTES):
@@ -106,6 +96,8 @@ class Copying:
         columns too. Raises PyToRustValueMappingError, with the number of the record and the name of the column, for
         what doesn't fit.
         """
+        from psqlpy._io.streams import is_iterable
+
         if isinstance(records, str | bytes | bytearray | memoryview) or not is_iterable(records):
             raise exceptions.ParameterTypeError(
                 f"records must be an iterable of sequences or dicts, not {type(records).__name__}"
@@ -128,6 +120,10 @@ class Copying:
         `format` is "text" (as it is without), "csv" or "binary"; the other options are those of PostgreSQL's COPY, and
         newer servers have more of them. Records are written by psqlpy, without options. Returns the number of rows.
         """
+        from psqlpy._async.copy_sources import BYTES, BytesSource, FileSource
+        from psqlpy._io.streams import is_iterable
+        from psqlpy._protocol.copy_text import CopyInOptions, check_options
+
         given = check_options("copy_in", options, CopyInOptions)
         found: Source
         if isinstance(source, str | PathLike) or hasattr(source, "read"):
@@ -152,6 +148,9 @@ class Copying:
         progress: Progress | None,
         timeout: float | None,
     ) -> int:
+        from psqlpy._async.copy_in import Sending
+        from psqlpy._protocol.copy_text import qualified
+
         target = qualified(table_name, schema_name)
         connection, deadline = await self._begin_copy(timeout)
         try:
@@ -171,6 +170,12 @@ class Copying:
         timeout: float | None,
     ) -> int:
         """Send bytes or records, whichever come first; without `options` they are records."""
+        from psqlpy._async.copy_in import Sending
+        from psqlpy._async.copy_records import find_records
+        from psqlpy._async.copy_sources import BYTES, ItemSource
+        from psqlpy._io.streams import AsyncItems
+        from psqlpy._protocol.copy_text import check_columns, qualified
+
         target = qualified(table_name, schema_name)
         if columns is not None:
             columns = check_columns(columns)
@@ -288,8 +293,11 @@ class Copying:
         with `as_dict`, as dicts; or, if there is a `format` or another option, the bytes of the copy, part by part,
         each of whole rows. `format` is "text", "csv" or "binary".
         """
+        from psqlpy._async.copy_out import CopyOut, source_of
+        from psqlpy._protocol.copy_text import CopyOutOptions, check_options
+
         given = check_options("copy_out", options, CopyOutOptions)
-        source, statement = _source(table_name, columns, schema_name, query)
+        source, statement = source_of(table_name, columns, schema_name, query)
         raw = destination is not None or bool(given)
         if as_dict and raw:
             raise exceptions.ParameterValueError(
@@ -307,20 +315,3 @@ class Copying:
                 f"destination must be a path, a file or a callable, not {type(destination).__name__}"
             )
         return async_call(copy.write_to(destination))
-
-
-def _source(
-    table_name: str | None, columns: Sequence[str] | None, schema_name: str | None, query: str | None
-) -> tuple[str, str | None]:
-    """What to copy, and the query that returns the same columns; None for all that a table has."""
-    if (table_name is None) == (query is None):
-        raise exceptions.ParameterValueError("copy_out takes either a table's name or query=")
-    if query is not None:
-        if columns is not None or schema_name is not None:
-            raise exceptions.ParameterValueError("columns and schema_name are for tables, not for query=")
-        source = parenthesised(query)
-        return source, source[1:-1]
-    assert table_name is not None
-    target = qualified(table_name, schema_name)
-    names = column_list(columns)
-    return target + names, f"SELECT {names[2:-1]} FROM {target}" if names else None

@@ -9,6 +9,7 @@ from psqlpy import exceptions
 from psqlpy._async.executor import Executor
 from psqlpy._io.blocks import AsyncCursorBlock
 from psqlpy._io.closing import AsyncClosed, async_close
+from psqlpy._naming import public
 from psqlpy._protocol.cursor import CloseCursor, Fetch, OpenCursor
 from psqlpy._protocol.named_parameters import resolve_parameters
 from psqlpy._result import QueryResult
@@ -26,6 +27,7 @@ _FETCH_NUMBER = 10
 _ARRAY_SIZE = 1
 
 
+@public
 class Cursor(AsyncCursorBlock):
     """Made by `cursor()`; opened by its block, `start()` or `execute()`; iterating gives QueryResults.
 
@@ -372,26 +374,3 @@ def check_whole(name: str, value: object) -> int:
 
 def _forward(number: int) -> str:
     return f"FORWARD {number}" if number > 0 else "FORWARD ALL"
-
-
-class Cursors(Executor):
-    """What cursors can be opened on."""
-
-    __slots__ = ()
-
-    def cursor(
-        self,
-        querystring: str | None = None,
-        parameters: object = None,
-        fetch_number: int | None = None,
-        scroll: bool | None = None,
-        prepared: bool | None = None,
-        array_size: int | None = None,
-    ) -> Cursor:
-        """Make a cursor, to be opened by its block, by `start()` or by `execute()`.
-
-        `fetch_number` is how many rows `fetch()` fetches (10), `array_size` how many there are in each result of an
-        iteration (1); one given alone stands for both. `scroll=True` allows to go backward, False forbids it, with
-        None it depends on the statement. `prepared=False` leaves no prepared statement on the server.
-        """
-        return Cursor(self, querystring, parameters, fetch_number, scroll, prepared, array_size)

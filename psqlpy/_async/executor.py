@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from psqlpy import exceptions
 from psqlpy._io.primitives import monotonic
-from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.classify import classify
-from psqlpy._protocol.dialogue import Dialogue
 from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS, failed
 from psqlpy._protocol.named_parameters import check_query, resolve_parameters
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR, Query
-from psqlpy._protocol.simple_query import encode_query, simple_query
-from psqlpy._protocol.unprepared import Unprepared
-from psqlpy._protocol.unprepared_batch import UnpreparedBatch
 from psqlpy._result import QueryResult, SingleQueryResult
 
 if TYPE_CHECKING:
     from psqlpy._async.connection import Connection
     from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.unprepared import Unprepared
 
 # The function that runs a request until a deadline, that deadline, what has to travel in front of the request, and
 # whether statements are prepared where their call doesn't say.
@@ -164,6 +160,9 @@ class Executor:
         Outside a transaction the rows are one; inside, they are a part of it, and a failing row aborts it.
         `prepared=False` leaves no prepared statement on the server: it is asked about the statement at each call.
         """
+        from psqlpy._protocol.batch import Batch
+        from psqlpy._protocol.unprepared_batch import UnpreparedBatch
+
         text, rows = resolve_rows(querystring, check_rows("execute_many", parameters))
         if not rows:
             return
@@ -178,6 +177,9 @@ class Executor:
 
         They are one transaction unless the text says otherwise.
         """
+        from psqlpy._protocol.dialogue import Dialogue
+        from psqlpy._protocol.simple_query import encode_query, simple_query
+
         query = encode_query(querystring)
         connection = self._lease()
         deadline = connection.deadline(timeout)
@@ -203,6 +205,8 @@ class Executor:
         run, deadline, begin, default = self._check_out(timeout)
         query: Query | Unprepared
         if not (default if prepared is None else prepared) or len(values) > DESCRIBABLE_PARAMETERS:
+            from psqlpy._protocol.unprepared import Unprepared
+
             descriptions = self._lease().descriptions
             query = Unprepared(text, classify(text), values, descriptions, self._family, begin)
         else:

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from psqlpy import exceptions
-from psqlpy._async.kept import KeptConnection
 from psqlpy._checks import check_flag, check_text, configuration_error
 from psqlpy._io.invoke import async_invoke, is_async
 from psqlpy._io.links import AsyncLink
-from psqlpy._io.logged_links import AsyncLoggedLink
-from psqlpy._io.logs import logger
 from psqlpy._io.notices import deliver_notices
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.session import Session
@@ -59,6 +56,8 @@ class Hooks:
         if self.on_query is None:
             link = AsyncLink(session)
         else:
+            from psqlpy._io.logged_links import AsyncLoggedLink
+
             link = AsyncLoggedLink(session, self.on_query, self.log_parameters)
         deliver_notices(link, self.on_notice)
         return link
@@ -80,11 +79,15 @@ class Hooks:
         try:
             await self._show(self.reset, "reset", pool, link, deadline)
         except Exception:
+            from psqlpy._io.logs import logger
+
             logger(_LOG).warning("reset hook failed: the connection is closed and replaced", exc_info=True)
             return False
         return True
 
     async def _show(self, hook: Hook, name: str, pool: Any, link: AsyncLink, deadline: float | None) -> None:
+        from psqlpy._async.kept import KeptConnection
+
         shown = KeptConnection(pool, link, deadline)
         try:
             await async_invoke(hook, f"the {name} hook", deadline, shown)

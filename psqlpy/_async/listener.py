@@ -12,6 +12,7 @@ from psqlpy._async.reception import Callback, Reception
 from psqlpy._io.listening import async_check_callback, async_in_background
 from psqlpy._io.logs import logger
 from psqlpy._io.primitives import monotonic
+from psqlpy._naming import public
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._protocol.notifications import check_channel, listen, unlisten
 
@@ -20,6 +21,7 @@ _LOG = "psqlpy.listener"
 _START_ERROR = "Listener start error: "
 
 
+@public
 class Listener(Reception):
     """Notifications of any number of channels, in the order in which the server sent them.
 

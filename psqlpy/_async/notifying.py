@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from psqlpy._async.listener import Listener
-from psqlpy._protocol.notifications import check_channel
-
 if TYPE_CHECKING:
+    from psqlpy._async.listener import Listener
     from psqlpy._notification import ListenerNotificationMsg
 
 
@@ -30,6 +28,8 @@ class Notifying:
         gives up. `on_reconnect(listener)` is called after a broken connection was made again: notifications that were
         sent meanwhile are missing. `reconnect_timeout`: for how many seconds it tries that; None, for ever.
         """
+        from psqlpy._async.listener import Listener
+
         return Listener(self, on_error, on_reconnect, reconnect_timeout)
 
     async def notify(
@@ -44,6 +44,8 @@ class Notifying:
         A payload has at most 7,999 bytes (PostgreSQL manual, "NOTIFY"). For one that is sent when a transaction commits
         execute `SELECT pg_notify($1, $2)` in that transaction.
         """
+        from psqlpy._protocol.notifications import check_channel
+
         await self.execute(
             "SELECT pg_catalog.pg_notify($1, $2)", [check_channel(channel), payload], timeout=timeout
         )

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._async.executor import check_rows, resolve_rows
 from psqlpy._io.primitives import monotonic
-from psqlpy._protocol.batch import ReturningBatch
 from psqlpy._protocol.classify import classify
 from psqlpy._protocol.failures import DESCRIBABLE_PARAMETERS
 from psqlpy._protocol.named_parameters import resolve_parameters
-from psqlpy._protocol.pipeline import Pipeline
-from psqlpy._protocol.unprepared import Unprepared
-from psqlpy._protocol.unprepared_batch import UnpreparedReturningBatch
 from psqlpy._result import QueryResult
 
 if TYPE_CHECKING:
@@ -48,6 +44,9 @@ class Pipelining:
         For INSERT, UPDATE or DELETE with RETURNING, or for many look-ups; otherwise as `execute_many`: all rows or, if
         one fails, none.
         """
+        from psqlpy._protocol.batch import ReturningBatch
+        from psqlpy._protocol.unprepared_batch import UnpreparedReturningBatch
+
         rows = check_rows("fetch_many", parameters)
         connection = self._lease()
         text, values = resolve_rows(querystring, rows)
@@ -81,6 +80,8 @@ class TransactionPipelining(Pipelining):
         query failed, counted from 1, the rest isn't executed, and the transaction is rolled back. `prepared=False`
         leaves no prepared statements on the server, and takes a round trip for each query.
         """
+        from psqlpy._protocol.pipeline import Pipeline
+
         checked = check_queries(queries)
         connection = self._lease()
         if not checked:
@@ -104,6 +105,8 @@ class TransactionPipelining(Pipelining):
     async def _one_by_one(
         self, connection: Connection, queries: Queries, deadline: float | None
     ) -> list[QueryResult]:
+        from psqlpy._protocol.unprepared import Unprepared
+
         results = []
         for number, (text, values) in enumerate(queries, 1):
             # The one before may have ended the transaction.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psqlpy import exceptions
 from psqlpy._async.cursor import Cursor, check_whole
@@ -212,60 +212,3 @@ class RowStream(Unique, Generic[R]):
 
 
 _LARGEST_CHUNK = 1_000_000
-
-
-class Streaming(Executor):
-    """What rows can be streamed from."""
-
-    __slots__ = ()
-
-    @overload
-    def stream(
-        self,
-        querystring: str,
-        parameters: object = None,
-        *,
-        chunk_size: int = 1000,
-        as_tuple: Literal[False] = False,
-        timeout: float | None = None,
-    ) -> RowStream[dict[str, Any]]: ...
-
-    @overload
-    def stream(
-        self,
-        querystring: str,
-        parameters: object = None,
-        *,
-        chunk_size: int = 1000,
-        as_tuple: Literal[True],
-        timeout: float | None = None,
-    ) -> RowStream[tuple[Any, ...]]: ...
-
-    @overload
-    def stream(
-        self,
-        querystring: str,
-        parameters: object = None,
-        *,
-        chunk_size: int = 1000,
-        as_tuple: bool = False,
-        timeout: float | None = None,
-    ) -> RowStream[Any]: ...
-
-    def stream(
-        self,
-        querystring: str,
-        parameters: object = None,
-        *,
-        chunk_size: int = 1000,
-        as_tuple: bool = False,
-        timeout: float | None = None,
-    ) -> RowStream[Any]:
-        """Iterate over the rows of one statement, as dicts or tuples, as they arrive; nothing else is kept in memory.
-
-        At most `chunk_size` rows are read ahead; the server waits while nobody asks for more. No transaction is needed.
-        Outside one, the stream has the connection for itself until it ends: statements of other tasks wait, one of the
-        task that reads it raises InterfaceError. In one, it is a cursor, and statements may come in between. `timeout`
-        is for each wait for rows.
-        """
-        return RowStream(self, querystring, parameters, chunk_size, as_tuple, timeout)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from random import random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from psqlpy import exceptions
 from psqlpy._async.connection import Connection
 from psqlpy._async.executor import deadline_after
-from psqlpy._async.transaction import Transaction, begin_commands
 from psqlpy._checks import INT_MAX, whole_number
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncAnswer, AsyncTransactionBlock
@@ -18,6 +16,7 @@ from psqlpy._io.primitives import async_sleep, monotonic
 
 if TYPE_CHECKING:
     from psqlpy._async.pool import ConnectionPool
+    from psqlpy._async.transaction import Transaction
     from psqlpy._result import QueryResult
 
 T = TypeVar("T")
@@ -39,6 +38,8 @@ class PooledTransaction(AsyncTransactionBlock):
     __slots__ = ("_connection", "_deadline", "_modes", "_pool", "_transaction")
 
     def __init__(self, pool: ConnectionPool, modes: Modes, deadline: float | None = None) -> None:
+        from psqlpy._async.transaction import begin_commands
+
         begin_commands(*modes)
         self._pool = pool
         self._modes = modes
@@ -125,6 +126,8 @@ class Transacting:
         each time. `timeout`, in seconds, bounds getting connections, pauses and COMMIT together, and no attempt begins
         after it; the statements have their own.
         """
+        from random import random
+
         whole_number(max_attempts, "max_attempts", 1, INT_MAX)
         deadline = deadline_after(self.timeout if timeout is None else timeout)
         pool = cast("ConnectionPool", self)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._async.copying import Copying
-from psqlpy._async.cursor import Cursors
 from psqlpy._async.executor import Executor
 from psqlpy._async.identity import Identity
+from psqlpy._async.opening import Cursors, Preparing, Streaming
 from psqlpy._async.pipelining import TransactionPipelining
-from psqlpy._async.prepared import Preparing
-from psqlpy._async.stream import Streaming
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
+from psqlpy._naming import public
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import check_name, finished, quote_identifier, start_transaction
@@ -44,6 +43,7 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
+@public
 class Transaction(
     AsyncTransactionBlock, Cursors, Preparing, Streaming, TransactionPipelining, Copying, Identity, Executor
 ):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from gc import collect
-from random import random
 
 from psqlpy import exceptions
 from psqlpy._async.executor import deadline_after
@@ -56,6 +55,8 @@ class Waiting:
             collect()
 
     async def _wait(self, wake: AsyncWake, deadline: float | None) -> None:
+        from random import random
+
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
         until = min((moment for moment in (deadline, patience) if moment is not None), default=None)

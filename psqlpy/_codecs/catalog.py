@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from psqlpy._codecs import oids
-from psqlpy._codecs.array import parse
 
 if TYPE_CHECKING:
     from psqlpy._pq.result import PGresult
@@ -182,6 +181,8 @@ def answer(result: PGresult) -> list[TypeInfo]:
 
 
 def _type_info(result: PGresult, row: int) -> TypeInfo:
+    from psqlpy._codecs.array import parse
+
     def text(column: int) -> str:
         return (result.value_bytes(row, column) or b"").decode()
 

@@ -6,7 +6,6 @@ What is known about a particular type is in its family's file; which codec a sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
 from functools import partial
 from struct import Struct
 from typing import Any
@@ -125,6 +124,8 @@ class Codec:
 
     def renamed(self, oid: int, name: str) -> Codec:
         """The same for another type."""
+        from copy import copy
+
         codec = copy(self)
         codec.oid = oid
         codec.name = name

@@ -15,31 +15,13 @@ from psqlpy._codecs import oids
 from psqlpy._codecs.array import as_text
 from psqlpy._codecs.as_text import text_of
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped
+from psqlpy._codecs.families import RANGE_BOUNDS
 from psqlpy._codecs.plan import dump
 from psqlpy._pq.result import Kind, RangeFlag
 from psqlpy._ranges import Multirange, Range, make_multirange, make_range
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
-
-_BOUNDS = {
-    oids.INT4RANGE: oids.INT4,
-    oids.INT8RANGE: oids.INT8,
-    oids.NUMRANGE: oids.NUMERIC,
-    oids.TSRANGE: oids.TIMESTAMP,
-    oids.TSTZRANGE: oids.TIMESTAMPTZ,
-    oids.DATERANGE: oids.DATE,
-}
-_RANGES = {
-    oids.INT4MULTIRANGE: oids.INT4RANGE,
-    oids.INT8MULTIRANGE: oids.INT8RANGE,
-    oids.NUMMULTIRANGE: oids.NUMRANGE,
-    oids.TSMULTIRANGE: oids.TSRANGE,
-    oids.TSTZMULTIRANGE: oids.TSTZRANGE,
-    oids.DATEMULTIRANGE: oids.DATERANGE,
-}
-# Of a range's type, its bounds' type; of a multirange's, its ranges' type.
-PARTS = _BOUNDS | _RANGES
 
 _pack_length = Struct(">i").pack
 
@@ -52,7 +34,7 @@ _MULTIRANGE_TEXTS = {_pack_length(0): b"{}", _pack_length(1) + _pack_length(1) +
 def make_codec(oid: int, part: Codec, registry: Registry) -> Codec:
     """Make the codec of a built-in range or multirange, of whose bounds or ranges `part` is the codec."""
     name = oids.TYPES[oid][0]
-    make = make_range_codec if oid in _BOUNDS else make_multirange_codec
+    make = make_range_codec if oid in RANGE_BOUNDS else make_multirange_codec
     return make(oid, name, part, registry)
 
 

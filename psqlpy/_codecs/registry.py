@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psqlpy._codecs import (
-    array,
-    beyond,
-    bits,
-    boolean,
-    bytea,
-    copy_binary,
-    datetime,
-    float,
-    geometry,
-    integer,
-    interval,
-    json,
-    money,
-    network,
-    numeric,
-    oids,
-    range,
-    record,
-    search,
-    system,
-    text,
-    user_types,
-    uuid,
-)
-from psqlpy._codecs import date_style as _date_style
+from psqlpy._codecs import oids
 from psqlpy._codecs.catalog import FIRST_USER_OID, Catalog, TypeInfo, catalog_of, made_of_themselves
 from psqlpy._codecs.codec import Codec, pack_text
+from psqlpy._codecs.families import FAMILIES, RANGE_PARTS
 from psqlpy._codecs.plan import MAX_PARAMETERS, ParameterPlan, unwrap_known
 from psqlpy._codecs.rows import ResultPlan
 from psqlpy.exceptions import ParameterValueError
 
-_FAMILIES = (
-    bits, boolean, bytea, datetime, float, geometry, integer, interval, json, money, network, numeric, search, system,
-    text, uuid
-)  # fmt: skip
+if TYPE_CHECKING:
+    from psqlpy._codecs.user_types import Maker
+
 _MAX_PLANS = 1000
 _MAX_STYLES = 20
 
@@ -77,23 +52,34 @@ class Registry:
         self._codecs: dict[int, Codec] = {}
         # Made here from other codecs: of arrays, and of what the catalog knows.
         self._made: dict[int, Codec] = {}
-        self._makers: dict[int | tuple[str | None, str], user_types.Maker] = {}
+        self._makers: dict[int | tuple[str | None, str], Maker] = {}
         self._databases: dict[tuple[str, ...], Registry] = {}
         self._wrappers: dict[type, Callable[[Any, int], Any]] = {}
         self._result_plans: dict[tuple[Columns, int | None], ResultPlan] = {}
         self._parameter_plans: dict[tuple[int, ...], ParameterPlan] = {}
         self._styled: dict[tuple[str, str], Registry] = {}
         if uuid_as_object is not None:
+            from psqlpy._codecs import uuid
+
             uuid.register(self, uuid_as_object)
         if json_loads is not None or json_dumps is not None:
+            from psqlpy._codecs import json
+
             json.register(self, json_loads, json_dumps)
         if money_digits is not None:
+            from psqlpy._codecs import money
+
             money.register(self, money_digits)
         self.out_of_range_dates: str = "raise" if parent is None else parent.out_of_range_dates
         if out_of_range_dates is not None:
-            self.out_of_range_dates = beyond.check_policy(out_of_range_dates)
-            datetime.register(self, out_of_range_dates)
-            interval.register(self, out_of_range_dates)
+            self._set_policy(out_of_range_dates)
+
+    def _set_policy(self, policy: str) -> None:
+        from psqlpy._codecs import beyond, datetime, interval
+
+        self.out_of_range_dates = beyond.check_policy(policy)
+        datetime.register(self, policy)
+        interval.register(self, policy)
 
     def add(self, codec: Codec) -> None:
         """Use a codec for its type from the next plan on."""
@@ -118,6 +104,8 @@ class Registry:
     def _written(self, codec: Codec, is_container: bool) -> Codec:
         if not self.writes_binary:
             return codec
+        from psqlpy._codecs import copy_binary
+
         self.has_text_only = self.has_text_only or copy_binary.is_only_text(codec)
         return copy_binary.in_binary(codec, self, is_container)
 
@@ -129,25 +117,40 @@ class Registry:
         return child
 
     def _added(self, oid: int) -> Codec | None:
-        registry: Registry | None = self
-        while registry is not None:
+        registry = self
+        while True:
             codec = registry._codecs.get(oid)
             if codec is not None:
                 return codec
+            if registry.parent is None:
+                return registry._built_in(oid)
             registry = registry.parent
+
+    def _built_in(self, oid: int) -> Codec | None:
+        """A codec of PostgreSQL's own types: the default registry's alone."""
         return None
 
     def _make(self, oid: int) -> Codec | None:
         element_oid = oids.ELEMENTS.get(oid)
         if element_oid is not None:
+            from psqlpy._codecs import array
+
             return array.make_codec(oid, self.codec_or_unknown(element_oid), self)
-        part_oid = range.PARTS.get(oid)
+        part_oid = RANGE_PARTS.get(oid)
         if part_oid is not None:
+            from psqlpy._codecs import range
+
             return range.make_codec(oid, self.codec_or_unknown(part_oid), self)
         if oid == oids.RECORD:
+            from psqlpy._codecs import record
+
             return record.make_codec(self)
         info = self._info(oid)
-        return None if info is None else user_types.make_codec(info, self)
+        if info is None:
+            return None
+        from psqlpy._codecs import user_types
+
+        return user_types.make_codec(info, self)
 
     def codec_or_unknown(self, oid: int) -> Codec:
         """Return the codec for a type, of one that we don't know: text to read, to write what the server can parse."""
@@ -158,6 +161,8 @@ class Registry:
         info = self._info(oid)
         if info is not None:
             name, delimiter = info.name, info.delimiter
+        from psqlpy._codecs import array
+
         return Codec(oid, name, dump=array.unknown_dumper(self), fast=pack_text, delimiter=delimiter)
 
     # Types that PostgreSQL wasn't born with
@@ -230,11 +235,11 @@ class Registry:
         self._parameter_plans.clear()
         self._styled.clear()
 
-    def add_maker(self, key: int | tuple[str | None, str], make: user_types.Maker) -> None:
+    def add_maker(self, key: int | tuple[str | None, str], make: Maker) -> None:
         """Have a type's codec made by `make`: of the type with an oid, or a name in a schema or, None, in any."""
         self._makers[key] = make
 
-    def maker(self, oid: int, schema: str, name: str) -> user_types.Maker | None:
+    def maker(self, oid: int, schema: str, name: str) -> Maker | None:
         """Return what was added for a type, the nearest first."""
         for key in (oid, (schema, name), (None, name)):
             make = self._makers.get(key)
@@ -292,8 +297,10 @@ class Registry:
         if styled is None:
             if len(self._styled) >= _MAX_STYLES:
                 self._styled.clear()
+            from psqlpy._codecs import date_style as dates
+
             styled = self._styled[style] = Registry(self)
-            _date_style.register(styled, date_style, time_zone)
+            dates.register(styled, date_style, time_zone)
         return styled
 
     def parameter_plan(self, types: tuple[int, ...]) -> ParameterPlan:
@@ -312,6 +319,17 @@ class Registry:
         return plan
 
 
-default_registry = Registry()
-for _family in _FAMILIES:
-    _family.register(default_registry)
+class _BuiltIn(Registry):
+    """The codecs of PostgreSQL's own types, family by family as they are met."""
+
+    def _built_in(self, oid: int) -> Codec | None:
+        register = FAMILIES.get(oid)
+        if register is None:
+            return None
+        family = Registry()
+        register(family)
+        # Two threads may do this at once: both are to get the same codecs.
+        return {oid: self._codecs.setdefault(oid, codec) for oid, codec in family._codecs.items()}[oid]
+
+
+default_registry: Registry = _BuiltIn()

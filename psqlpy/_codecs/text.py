@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, TEXT, Codec, Dumped, pack, pack_text, pack_text_item, text_bytes
-from psqlpy._codecs.literal import literal
 from psqlpy._pq.records import Column
 from psqlpy._pq.result import Kind
 
@@ -27,6 +26,9 @@ _TEXTUAL = (
 
 
 def dump_text(value: Any) -> Dumped:
+    # Needed for other values than str only, and imports much.
+    from psqlpy._codecs.literal import literal
+
     return TEXT, text_bytes(literal(value))
 
 
@@ -46,6 +48,8 @@ def _char_from_text(text: str) -> str:
 
 def _dump_char(value: Any) -> Dumped:
     """One byte, as it is read: of any text the server would take the first byte of its UTF-8."""
+    from psqlpy._codecs.literal import literal
+
     text = literal(value)
     if re.fullmatch(r"\\[0-3][0-7]{2}", text, re.ASCII):
         text = _char_from_text(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from psqlpy._io.links import AsyncLink, SyncLink
@@ -17,8 +17,10 @@ from psqlpy._io.logs import logger
 from psqlpy._io.primitives import both
 from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import call_soon_in_trio
-from psqlpy._notice import Notice
 from psqlpy._pq.callbacks import Fields
+
+if TYPE_CHECKING:
+    from psqlpy._notice import Notice
 
 _LOG = "psqlpy.notices"
 
@@ -37,7 +39,7 @@ _LEVELS = {
 # Of one connection, untold: a server that floods us mustn't fill the memory. The newest are told.
 _KEPT = 1000
 
-OnNotice = Callable[[Notice], object]
+OnNotice = Callable[["Notice"], object]
 
 
 class _Courier:
@@ -80,6 +82,10 @@ class _Courier:
     def tell(self) -> None:
         """Tell what nobody was told yet."""
         self._is_due = False
+        if not self._fresh:
+            return
+        from psqlpy._notice import Notice
+
         while self._fresh:
             try:
                 notice = Notice(self._fresh.popleft(), self._backend_pid)

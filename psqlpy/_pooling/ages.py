@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from random import random
 from typing import Final, Generic, TypeVar
 
 C = TypeVar("C")
@@ -12,6 +11,13 @@ C = TypeVar("C")
 # By up to how much of `max_lifetime` a connection's life is shorter, lest those that were opened together, after a
 # restart for example, end together.
 JITTER: Final = 0.1
+
+
+def _random() -> float:
+    # Its module makes tables and reads the system's randomness; most pools have no limits.
+    from random import random
+
+    return random()
 
 
 class Ages(Generic[C]):
@@ -26,7 +32,7 @@ class Ages(Generic[C]):
         self,
         max_lifetime: float | None = None,
         max_idle: float | None = None,
-        draw: Callable[[], float] = random,
+        draw: Callable[[], float] = _random,
     ) -> None:
         self.max_lifetime = max_lifetime
         self.max_idle = max_idle

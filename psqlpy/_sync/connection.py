@@ -13,17 +13,13 @@ from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.debugging import callers, describe
 from psqlpy._io.links import SyncLink
-from psqlpy._io.pausing import sync_leave
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
 from psqlpy._sync.copying import Copying
-from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
 from psqlpy._sync.identity import Identity
+from psqlpy._sync.opening import Cursors, Preparing, Streaming
 from psqlpy._sync.pipelining import ConnectionPipelining
-from psqlpy._sync.prepared import Preparing
-from psqlpy._sync.stream import Streaming
-from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
     from traceback import StackSummary
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
     from psqlpy._protocol.request import Request
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._sync.pool import ConnectionPool
+    from psqlpy._sync.transaction import Transaction
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
@@ -123,6 +120,8 @@ class Connection(
         self._begin = None
         if link is not None and pool is not None:
             if self.pausing is not None:
+                from psqlpy._io.pausing import sync_leave
+
                 sync_leave(link, self.pausing)
             self._last = ref(link)
             pool.give_back(link)
@@ -203,6 +202,8 @@ class Connection(
         None leaves a mode to the server's default; a savepoint has the modes of the transaction it is in.
         """
         self._check()
+        from psqlpy._sync.transaction import Transaction
+
         return Transaction(self, isolation_level, read_variant, deferrable, synchronous_commit)
 
     def put_off_begin(self, begin: tuple[bytes, ...]) -> None:

@@ -17,7 +17,7 @@ from psqlpy._io.streams import SyncFile, sync_outcome
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.copy import CopyColumns
 from psqlpy._protocol.copy import CopyOut as Dialogue
-from psqlpy._protocol.copy_text import Options, copy_to_stdout
+from psqlpy._protocol.copy_text import Options, column_list, copy_to_stdout, parenthesised, qualified
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.describe import Describe
 from psqlpy._protocol.failures import closed, failed
@@ -27,7 +27,7 @@ from psqlpy._sync.copy_records import columns_of
 from psqlpy._sync.copy_sources import check_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from psqlpy._io.links import SyncLink
     from psqlpy._sync.connection import Connection
@@ -302,3 +302,20 @@ def _close(
         sync_leave(link, copy, budget)
     if connection is not None:
         executor._end_copy(connection)
+
+
+def source_of(
+    table_name: str | None, columns: Sequence[str] | None, schema_name: str | None, query: str | None
+) -> tuple[str, str | None]:
+    """What to copy, and the query that returns the same columns; None for all that a table has."""
+    if (table_name is None) == (query is None):
+        raise exceptions.ParameterValueError("copy_out takes either a table's name or query=")
+    if query is not None:
+        if columns is not None or schema_name is not None:
+            raise exceptions.ParameterValueError("columns and schema_name are for tables, not for query=")
+        source = parenthesised(query)
+        return source, source[1:-1]
+    assert table_name is not None
+    target = qualified(table_name, schema_name)
+    names = column_list(columns)
+    return target + names, f"SELECT {names[2:-1]} FROM {target}" if names else None

@@ -10,13 +10,10 @@ from psqlpy import exceptions
 from psqlpy._checks import check_flag, check_text, configuration_error
 from psqlpy._io.invoke import is_async, sync_invoke
 from psqlpy._io.links import SyncLink
-from psqlpy._io.logged_links import SyncLoggedLink
-from psqlpy._io.logs import logger
 from psqlpy._io.notices import deliver_notices
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.session import Session
 from psqlpy._secret import hide
-from psqlpy._sync.kept import KeptConnection
 
 _LOG = "psqlpy.pool"
 
@@ -60,6 +57,8 @@ class Hooks:
         if self.on_query is None:
             link = SyncLink(session)
         else:
+            from psqlpy._io.logged_links import SyncLoggedLink
+
             link = SyncLoggedLink(session, self.on_query, self.log_parameters)
         deliver_notices(link, self.on_notice)
         return link
@@ -81,11 +80,15 @@ class Hooks:
         try:
             self._show(self.reset, "reset", pool, link, deadline)
         except Exception:
+            from psqlpy._io.logs import logger
+
             logger(_LOG).warning("reset hook failed: the connection is closed and replaced", exc_info=True)
             return False
         return True
 
     def _show(self, hook: Hook, name: str, pool: Any, link: SyncLink, deadline: float | None) -> None:
+        from psqlpy._sync.kept import KeptConnection
+
         shown = KeptConnection(pool, link, deadline)
         try:
             sync_invoke(hook, f"the {name} hook", deadline, shown)

@@ -10,6 +10,7 @@ from psqlpy import exceptions
 from psqlpy._io.listening import sync_check_callback, sync_in_background
 from psqlpy._io.logs import logger
 from psqlpy._io.primitives import monotonic
+from psqlpy._naming import public
 from psqlpy._notification import ListenerNotificationMsg
 from psqlpy._protocol.notifications import check_channel, listen, unlisten
 from psqlpy._sync.executor import check_timeout, deadline_after
@@ -21,6 +22,7 @@ _LOG = "psqlpy.listener"
 _START_ERROR = "Listener start error: "
 
 
+@public
 class Listener(Reception):
     """Notifications of any number of channels, in the order in which the server sent them.
 

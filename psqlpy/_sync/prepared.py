@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from psqlpy._column import Column
 from psqlpy._io.blocks import Unique
-from psqlpy._protocol.named_parameters import bind_named, resolve_parameters
-from psqlpy._protocol.prepare import Prepare
-from psqlpy._protocol.simple_query import encode_query
+from psqlpy._naming import public
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._sync.cursor import Cursor
 from psqlpy._sync.executor import NO_DEFAULT, D, Executor
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from psqlpy._protocol.statements import Statement
 
 
+@public
 class PreparedStatement(Unique):
     """Made by `prepare()`, on a connection or in a transaction, and of use for as long as that is.
 
@@ -121,36 +120,3 @@ class PreparedStatement(Unique):
     def __repr__(self) -> str:
         text = self._querystring if len(self._querystring) <= 80 else f"{self._querystring[:77]}..."
         return f"<PreparedStatement {text!r}>"
-
-
-class Preparing(Executor):
-    """What statements can be prepared on."""
-
-    __slots__ = ()
-
-    def prepare(
-        self, querystring: str, parameters: object = None, *, timeout: float | None = None
-    ) -> PreparedStatement:
-        """Have a statement parsed, and its parameters checked if there are any; nothing is executed.
-
-        The parameters are those of every execution that doesn't bring its own. Errors are those of `execute`. In a pool
-        with `prepared=False` nothing stays on the server: the statement is sent with each execution.
-        """
-        connection = self._lease()
-        bound: Sequence[object] | None = None
-        encode_query(querystring)
-        if parameters is not None:
-            text, values = resolve_parameters(querystring, parameters)
-            # What its caller does to the list later doesn't matter.
-            bound = list(values)
-        elif (named := bind_named(querystring)) is not None:
-            text = named.text
-        else:
-            text, _ = resolve_parameters(querystring, None)
-        deadline = connection.deadline(timeout)
-        connection.begin_now(deadline)
-        preparing = Prepare(text, bound, self._family, unnamed=not connection.prepares(None))
-        link = connection.link
-        link.run(preparing, deadline)
-        assert preparing.statement is not None
-        return PreparedStatement(self, querystring, bound, preparing.statement, link.session.registry)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from random import random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -15,11 +14,11 @@ from psqlpy._io.blocks import SyncAnswer, SyncTransactionBlock
 from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.executor import deadline_after
-from psqlpy._sync.transaction import Transaction, begin_commands
 
 if TYPE_CHECKING:
     from psqlpy._result import QueryResult
     from psqlpy._sync.pool import ConnectionPool
+    from psqlpy._sync.transaction import Transaction
 
 T = TypeVar("T")
 Modes = tuple[
@@ -40,6 +39,8 @@ class PooledTransaction(SyncTransactionBlock):
     __slots__ = ("_connection", "_deadline", "_modes", "_pool", "_transaction")
 
     def __init__(self, pool: ConnectionPool, modes: Modes, deadline: float | None = None) -> None:
+        from psqlpy._sync.transaction import begin_commands
+
         begin_commands(*modes)
         self._pool = pool
         self._modes = modes
@@ -126,6 +127,8 @@ class Transacting:
         each time. `timeout`, in seconds, bounds getting connections, pauses and COMMIT together, and no attempt begins
         after it; the statements have their own.
         """
+        from random import random
+
         whole_number(max_attempts, "max_attempts", 1, INT_MAX)
         deadline = deadline_after(self.timeout if timeout is None else timeout)
         pool = cast("ConnectionPool", self)

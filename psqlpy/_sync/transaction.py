@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncTransactionBlock
+from psqlpy._naming import public
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import check_name, finished, quote_identifier, start_transaction
 from psqlpy._sync.copying import Copying
-from psqlpy._sync.cursor import Cursors
 from psqlpy._sync.executor import Executor
 from psqlpy._sync.identity import Identity
+from psqlpy._sync.opening import Cursors, Preparing, Streaming
 from psqlpy._sync.pipelining import TransactionPipelining
-from psqlpy._sync.prepared import Preparing
-from psqlpy._sync.stream import Streaming
 
 if TYPE_CHECKING:
     from psqlpy._pq.connection import PGconn
@@ -45,6 +44,7 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
+@public
 class Transaction(
     SyncTransactionBlock, Cursors, Preparing, Streaming, TransactionPipelining, Copying, Identity, Executor
 ):

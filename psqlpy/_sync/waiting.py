@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from gc import collect
-from random import random
 
 from psqlpy import exceptions
 from psqlpy._io.links import SyncLink
@@ -57,6 +56,8 @@ class Waiting:
             collect()
 
     def _wait(self, wake: SyncWake, deadline: float | None) -> None:
+        from random import random
+
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
         until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
