@@ -55,8 +55,8 @@ class ExecStatus(IntEnum):
     TUPLES_CHUNK = 12
 
 
-class Diagnostic(IntEnum):
-    """Field codes of PQresultErrorField."""
+class Diagnostic:
+    """Field codes of PQresultErrorField, of which nobody needs to see the name."""
 
     SEVERITY_NONLOCALIZED = ord("V")
     SQLSTATE = ord("C")

@@ -10,7 +10,7 @@ from psqlpy._pq.enums import Diagnostic
 from psqlpy._pq.module import ffi, lib
 from psqlpy.exceptions import InternalError
 
-_FIELDS = (
+_FIELD_CODES = (
     ("severity", Diagnostic.SEVERITY_NONLOCALIZED),
     ("sqlstate", Diagnostic.SQLSTATE),
     ("message_primary", Diagnostic.MESSAGE_PRIMARY),
@@ -25,7 +25,6 @@ _FIELDS = (
     ("context", Diagnostic.CONTEXT),
     ("source_function", Diagnostic.SOURCE_FUNCTION),
 )
-_FIELD_CODES = tuple((name, int(code)) for name, code in _FIELDS)
 
 _row_count = lib.PQntuples
 
@@ -80,7 +79,7 @@ class PGresult:
     @property
     def sqlstate(self) -> str | None:
         """Of an error; None if it is libpq's own."""
-        return text(lib.PQresultErrorField(self.pointer, int(Diagnostic.SQLSTATE)))
+        return text(lib.PQresultErrorField(self.pointer, Diagnostic.SQLSTATE))
 
     @property
     def affected_count(self) -> int | None:

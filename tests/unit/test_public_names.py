@@ -171,7 +171,49 @@ def test_import_loads_cffi_and_the_standard_library_alone(module: str) -> None:
     if module != "psqlpy.embedded":
         # What takes long, and is loaded when it is needed; asyncio brings all the others.
         late = {"asyncio", "concurrent", "inspect", "logging", "socket", "ssl", "subprocess"}
+        late |= {"array", "datetime", "decimal", "importlib", "json", "random", "traceback", "uuid"}
         assert (loaded - there) & late == set()
+
+
+# Of psqlpy itself: what a program imports that opens a pool and makes a query. A tenth is kept for what comes.
+MOST_MODULES = 112
+# With what it needs besides; not everybody needs any of them.
+LATE_MODULES = """
+    _async.builder _async.copy_in _async.copy_out _async.copy_records _async.cursor _async.kept _async.listener
+    _async.prepared _async.stream _async.transaction
+    _codecs.array _codecs.composite _codecs.datetime _codecs.geometry _codecs.json _codecs.numeric _codecs.range
+    _codecs.text _codecs.user_types _codecs.copy_binary
+    _io.asyncio_driver _io.anyio_driver _io.logged_links _io.pausing _io.streams
+    _pq.capabilities _pq.copy _pq.fields _pq.records
+    _protocol.batch _protocol.copy _protocol.cursor _protocol.pipeline _protocol.stream _protocol.unprepared
+    _column _excerpt _geometry _keepalive _notice _notification _query_event _ranges _sqlstates _sync _vectors _wrappers
+"""
+
+
+def test_import_loads_what_a_first_query_needs_and_little_more() -> None:
+    code = "import psqlpy, sys; print(*(name for name in sys.modules if name.startswith('psqlpy.')))"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = {name.removeprefix("psqlpy.") for name in run.stdout.split()}
+    assert loaded & set(LATE_MODULES.split()) == set()
+    assert len(loaded) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("module", [psqlpy, psqlpy.sync], ids=lambda module: module.__name__)
+def test_names_that_are_imported_late_are_there_and_public(module: types.ModuleType) -> None:
+    """A class is said to be from the package even where its objects come before anybody asks for its name."""
+    code = (
+        f"import importlib, pickle, {module.__name__} as module\n"
+        "assert set(module._HOMES).isdisjoint(vars(module)) and set(module.__all__) <= set(dir(module))\n"
+        "for name, home in module._HOMES.items():\n"
+        "    found = getattr(importlib.import_module(home), name)\n"
+        "    shared = not home.startswith('psqlpy._sync.')\n"
+        "    if isinstance(found, type):\n"
+        "        assert found.__module__ == ('psqlpy' if shared else 'psqlpy.sync'), name\n"
+        "    assert getattr(module, name) is found and vars(module)[name] is found\n"
+        f"exec('from {module.__name__} import *; assert Cursor is module.Cursor')\n"
+        "assert not hasattr(module, 'nothing_of_that_name')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_import_compiles_no_pattern_of_sql_and_no_rare_one() -> None:
