@@ -18,7 +18,6 @@ from psqlpy._connect import connect, connect_pool
 from psqlpy._naming import later, name_public
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
-from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
 from psqlpy._version import __version__
 from psqlpy.exceptions import Error
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from psqlpy._notification import ListenerNotificationMsg
     from psqlpy._pq.capabilities import capabilities
     from psqlpy._query_event import QueryEvent
+    from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
 
 __all__ = [
     "Column",
@@ -75,6 +75,8 @@ name_public(__name__, __all__)
 _HOMES = {
     "Column": "psqlpy._column",
     "ConnectionPoolBuilder": "psqlpy._async.builder",
+    "ConnectionPoolStats": "psqlpy._status",
+    "ConnectionPoolStatus": "psqlpy._status",
     "Cursor": "psqlpy._async.cursor",
     "KeepaliveConfig": "psqlpy._keepalive",
     "Listener": "psqlpy._async.listener",

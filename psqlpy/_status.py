@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from psqlpy._naming import public
 
+
+@public
 class ConnectionPoolStatus(NamedTuple):
     """A pool's numbers at one moment.
 
@@ -24,6 +27,7 @@ class ConnectionPoolStatus(NamedTuple):
         )
 
 
+@public
 class ConnectionPoolStats(NamedTuple):
     """What a pool has done since it was made.
 

@@ -16,7 +16,6 @@ from psqlpy._connect import MAKES_POOL, like
 from psqlpy._naming import later, name_public
 from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
-from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.pool import ConnectionPool
 from psqlpy.exceptions import Error
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from psqlpy._notification import ListenerNotificationMsg
     from psqlpy._pq.capabilities import capabilities
     from psqlpy._query_event import QueryEvent
+    from psqlpy._status import ConnectionPoolStats, ConnectionPoolStatus
     from psqlpy._sync.builder import ConnectionPoolBuilder
     from psqlpy._sync.cursor import Cursor
     from psqlpy._sync.listener import Listener
@@ -77,6 +77,8 @@ name_public(__name__, __all__)
 _HOMES = {
     "Column": "psqlpy._column",
     "ConnectionPoolBuilder": "psqlpy._sync.builder",
+    "ConnectionPoolStats": "psqlpy._status",
+    "ConnectionPoolStatus": "psqlpy._status",
     "Cursor": "psqlpy._sync.cursor",
     "KeepaliveConfig": "psqlpy._keepalive",
     "Listener": "psqlpy._sync.listener",

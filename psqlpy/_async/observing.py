@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from psqlpy._async.lending import Lending
-from psqlpy._status import ConnectionPoolStats
+
+if TYPE_CHECKING:
+    from psqlpy._status import ConnectionPoolStats
 
 
 class Observing(Lending):
@@ -13,6 +17,8 @@ class Observing(Lending):
 
     def stats(self) -> ConnectionPoolStats:
         """What the pool has done since it was made, in numbers that only grow; waits for nothing."""
+        from psqlpy._status import ConnectionPoolStats
+
         if self._dropped:
             self._collect()
         with self._lock:

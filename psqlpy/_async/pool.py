@@ -31,13 +31,13 @@ from psqlpy._io.primitives import async_sleep, monotonic
 from psqlpy._pooling.ages import Ages
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._secret import hide
-from psqlpy._status import ConnectionPoolStatus
 from psqlpy.types import Types, registry_of
 
 if TYPE_CHECKING:
     from psqlpy._notice import Notice
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._query_event import QueryEvent
+    from psqlpy._status import ConnectionPoolStatus
 
 
 class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncPoolBlock, Copying):
@@ -181,6 +181,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
 
     def status(self) -> ConnectionPoolStatus:
         """The pool's four numbers, as of now."""
+        from psqlpy._status import ConnectionPoolStatus
+
         if self._dropped or self._cleaning:
             # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()

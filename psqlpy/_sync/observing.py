@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
-from psqlpy._status import ConnectionPoolStats
+from typing import TYPE_CHECKING
+
 from psqlpy._sync.lending import Lending
+
+if TYPE_CHECKING:
+    from psqlpy._status import ConnectionPoolStats
 
 
 class Observing(Lending):
@@ -14,6 +18,8 @@ class Observing(Lending):
 
     def stats(self) -> ConnectionPoolStats:
         """What the pool has done since it was made, in numbers that only grow; waits for nothing."""
+        from psqlpy._status import ConnectionPoolStats
+
         if self._dropped:
             self._collect()
         with self._lock:

@@ -24,7 +24,6 @@ from psqlpy._io.primitives import monotonic, sync_sleep
 from psqlpy._pooling.ages import Ages
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._secret import hide
-from psqlpy._status import ConnectionPoolStatus
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.copying import Copying
 from psqlpy._sync.executor import NO_DEFAULT, D, check_timeout, deadline_after, not_one_row
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from psqlpy._notice import Notice
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._query_event import QueryEvent
+    from psqlpy._status import ConnectionPoolStatus
 
 
 class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPoolBlock, Copying):
@@ -182,6 +182,8 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
 
     def status(self) -> ConnectionPoolStatus:
         """The pool's four numbers, as of now."""
+        from psqlpy._status import ConnectionPoolStatus
+
         if self._dropped or self._cleaning:
             # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()

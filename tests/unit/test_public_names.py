@@ -186,7 +186,8 @@ LATE_MODULES = """
     _io.asyncio_driver _io.anyio_driver _io.logged_links _io.pausing _io.streams
     _pq.capabilities _pq.copy _pq.fields _pq.records
     _protocol.batch _protocol.copy _protocol.cursor _protocol.pipeline _protocol.stream _protocol.unprepared
-    _column _excerpt _geometry _keepalive _notice _notification _query_event _ranges _sqlstates _sync _vectors _wrappers
+    _column _excerpt _geometry _keepalive _notice _notification _query_event _ranges _sqlstates _status _sync
+    _vectors _wrappers
 """
 
 
