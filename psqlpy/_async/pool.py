@@ -130,7 +130,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         )
         self.timeout: float | None = check_timeout("timeout", timeout)
         # Whether statements are prepared where their call doesn't say.
-        self.prepared = check_flag("prepared", prepared)
+        self.prepared: bool = check_flag("prepared", prepared)
         forget_last_error()
         acquire = check_timeout("acquire_timeout", acquire_timeout)
         ages: Ages[AsyncLink] = Ages(
