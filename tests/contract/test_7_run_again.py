@@ -25,7 +25,7 @@ async def test_pauses_are_random_grow_and_are_bounded(
         await transaction.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
 
     monkeypatch.setattr(transacting, "async_sleep", note)
-    monkeypatch.setattr(transacting, "random", iter(parts).__next__)
+    monkeypatch.setattr("random.random", iter(parts).__next__)
     with pytest.raises(exceptions.SerializationFailure):
         await pool.run_transaction(fail, max_attempts=11)
     assert pauses == [0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0, 0.5, 0.25]
