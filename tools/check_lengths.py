@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 400
-DIRECTORIES = ("psqlpy", "tests", "tools", "examples", "benchmarks", ".")
+DIRECTORIES = ("psqlpy", "tests", "tools", "examples", "benchmarks", "soak", ".")
 SUFFIXES = {".py", ".pyi", ".c", ".h"}
 COMPILED = "_libpq.c"  # what setuptools may leave in the source tree
 HEAD_LINES = 20
