@@ -3,7 +3,7 @@
 python -m soak.leaks                    1,000,000 queries, 10,000 connects, cancellations and errors, on each runtime
 python -m soak.leaks --scale 0.01       a hundredth of that
 python -m soak.leaks --dsn URL          on another server than the embedded one
-python -m soak.leaks --page             write the table into docs/reliability.md
+python -m soak.leaks --page             write docs/reliability.md from all there is in build/leaks.json
 
 Each work has a process of its own, which is measured twice, after a full garbage collection: behind the first sixth, in
 which is made what is made once (caches, free lists, a loop's own objects), and at the end.
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ from soak.runtimes import RUNTIMES, Runtime, block, settle, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
+RESULTS = ROOT / "build" / "leaks.json"
 PARTS = 10
 WARM_UP = 2
 WORKERS = 8
@@ -208,19 +209,41 @@ def server() -> Iterator[str]:
 # The command
 
 
-def table(found: list[Growth]) -> str:
-    lines = [
-        "| what | on | times | resident memory, grown by | of that malloc | Python objects | descriptors | threads |",
-        "|---|---|---|---|---|---|---|---|",
+def keep(growth: Growth) -> None:
+    """Among what was measured before, so that not all has to be measured at once."""
+    kept = kept_rows()
+    kept[f"{growth.work} on {growth.runtime}"] = row(growth)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+def kept_rows() -> dict[str, str]:
+    return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.exists() else {}
+
+
+def row(growth: Growth) -> str:
+    by = growth.by
+    return (
+        f"| {growth.work} | {growth.runtime} | {growth.times:,} | "
+        f"{growth.last.rss / 2**20:.1f} MB, {by.rss / 1024:+.0f} kB | {by.heap / 1024:+.1f} kB | {by.objects:+d} | "
+        f"{by.descriptors:+d} | {by.threads:+d} |"
+    )
+
+
+def table(rows: Iterable[str]) -> str:
+    head = "| what | on | times | resident memory, grown by | of that malloc | Python objects | descriptors | threads |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+
+
+def write_page() -> None:
+    kept = kept_rows()
+    rows = [
+        kept[name]
+        for work in WORKS
+        for name in (f"{work} on {runtime}" for runtime in RUNTIMES)
+        if name in kept
     ]
-    for growth in found:
-        by = growth.by
-        lines.append(
-            f"| {growth.work} | {growth.runtime} | {growth.times:,} | "
-            f"{growth.last.rss / 2**20:.1f} MB, {by.rss / 1024:+.0f} kB | {by.heap / 1024:+.1f} kB | {by.objects:+d} | "
-            f"{by.descriptors:+d} | {by.threads:+d} |"
-        )
-    return "\n".join(lines)
+    PAGE.write_text(replace(PAGE.read_text(encoding="utf-8"), "leaks", f"{table(rows)}\n"), encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
@@ -229,7 +252,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
     parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--dsn", help="a server's URL; without it an embedded one is started")
-    parser.add_argument("--page", action="store_true", help="write docs/reliability.md")
+    parser.add_argument("--page", action="store_true", help="measure nothing: write docs/reliability.md")
     parser.add_argument("--child", nargs=2, metavar=("RUNTIME", "COUNTS"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -246,18 +269,19 @@ def main() -> int:
     if options.child:
         child(options.child[0], json.loads(options.child[1]))
         return 0
+    if options.page:
+        write_page()
+        return 0
     found: list[Growth] = []
     with nullcontext(options.dsn) if options.dsn else server() as dsn:
         for work in options.works:
             for runtime in options.runtimes:
                 [growth] = run(runtime, {work: max(1, round(COUNTS[work] * options.scale))}, dsn)
                 found.append(growth)
+                keep(growth)
                 said = "; ".join(growth.too_much) or "flat"
                 print(f"{work} on {runtime}: {growth.times:,} in {growth.seconds:.0f} s, {said}", flush=True)
-    print(f"\n{table(found)}")
-    if options.page:
-        text = replace(PAGE.read_text(encoding="utf-8"), "leaks", f"{table(found)}\n")
-        PAGE.write_text(text, encoding="utf-8")
+    print(f"\n{table(map(row, found))}")
     return int(any(growth.too_much for growth in found))
 
 

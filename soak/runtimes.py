@@ -38,14 +38,23 @@ async def block(manager: Any) -> AsyncIterator[Any]:
             yield entered
 
 
-async def each(iterable: Any) -> AsyncIterator[Any]:
-    """The items of an iterable of either API."""
-    if hasattr(iterable, "__aiter__"):
-        async for item in iterable:
-            yield item
-    else:
-        for item in iterable:
-            yield item
+class each:  # noqa: N801 # used as a function
+    """The items of an iterable of either API; no generator, which somebody would have to close."""
+
+    def __init__(self, iterable: Any) -> None:
+        self._waits = hasattr(iterable, "__aiter__")
+        self._items = aiter(iterable) if self._waits else iter(iterable)
+
+    def __aiter__(self) -> each:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._waits:
+            return await anext(self._items)
+        try:
+            return next(self._items)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
 
 class Runtime:
