@@ -69,7 +69,7 @@ class Ledger:
                 yield f"entry {entry} is there, though its writer was told that it isn't"
             if rows != expected:
                 yield f"entry {entry}, {NAMES[told]}, has {rows} rows of {expected}"
-        for writer, told in enumerate(missing):
-            lost = (position for position, kind in enumerate(told) if kind == STORED)
+        for writer, left in enumerate(missing):
+            lost = (position for position, kind in enumerate(left) if kind == STORED)
             for position in islice(lost, 100):
                 yield f"entry {writer * SPAN + position} was reported as stored, and isn't there"

@@ -38,7 +38,7 @@ async def block(manager: Any) -> AsyncIterator[Any]:
             yield entered
 
 
-class each:  # noqa: N801 # used as a function
+class each:
     """The items of an iterable of either API; no generator, which somebody would have to close."""
 
     def __init__(self, iterable: Any) -> None:

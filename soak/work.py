@@ -245,40 +245,37 @@ class User:
 
     async def write_transaction(self) -> None:
         rows = self.random.randrange(1, 4)
-        async with self.entry(rows, ending=False) as attempt:
-            async with self.watch.block("transaction", TIMEOUT, self.pool.transaction()) as transaction:
-                for row in range(rows):
-                    await self.watch.call(
-                        "in transaction", self.limit(), transaction.execute, INSERT, [attempt.entry, row]
-                    )
-                    if self.random.random() < 0.1:
-                        await self.runtime.sleep(self.random.uniform(0, 0.05))
-                attempt.ending = True
+        block = self.watch.block("transaction", TIMEOUT, self.pool.transaction())
+        async with self.entry(rows, ending=False) as attempt, block as transaction:
+            for row in range(rows):
+                await self.watch.call(
+                    "in transaction", self.limit(), transaction.execute, INSERT, [attempt.entry, row]
+                )
+                if self.random.random() < 0.1:
+                    await self.runtime.sleep(self.random.uniform(0, 0.05))
+            attempt.ending = True
 
     async def write_savepoint(self) -> None:
-        async with self.entry(1, ending=False) as attempt:
-            async with self.held("acquire") as connection:
-                async with self.watch.block("transaction", TIMEOUT, connection.transaction()) as outer:
-                    await self.watch.call(
-                        "in transaction", TIMEOUT, outer.execute, INSERT, [attempt.entry, 0]
-                    )
-                    try:
-                        async with self.watch.block("savepoint", TIMEOUT, connection.transaction()) as inner:
-                            await self.watch.call(
-                                "in savepoint", TIMEOUT, inner.execute, INSERT, [attempt.entry, 1]
-                            )
-                            raise Deliberate
-                    except Deliberate:
-                        pass
-                    attempt.ending = True
+        async with self.entry(1, ending=False) as attempt, self.held("acquire") as connection:  # noqa: SIM117
+            async with self.watch.block("transaction", TIMEOUT, connection.transaction()) as outer:
+                await self.watch.call("in transaction", TIMEOUT, outer.execute, INSERT, [attempt.entry, 0])
+                try:
+                    async with self.watch.block("savepoint", TIMEOUT, connection.transaction()) as inner:
+                        await self.watch.call(
+                            "in savepoint", TIMEOUT, inner.execute, INSERT, [attempt.entry, 1]
+                        )
+                        raise Deliberate
+                except Deliberate:
+                    pass
+                attempt.ending = True
 
     async def write_and_leave(self) -> None:
         """A transaction that is rolled back on purpose."""
-        async with self.entry(1, ending=False) as attempt:
-            async with self.watch.block("transaction", TIMEOUT, self.pool.transaction()) as transaction:
-                parameters = [attempt.entry, 0]
-                await self.watch.call("in transaction", self.limit(), transaction.execute, INSERT, parameters)
-                raise Deliberate
+        block = self.watch.block("transaction", TIMEOUT, self.pool.transaction())
+        async with self.entry(1, ending=False) as attempt, block as transaction:
+            parameters = [attempt.entry, 0]
+            await self.watch.call("in transaction", self.limit(), transaction.execute, INSERT, parameters)
+            raise Deliberate
 
     async def write_many(self) -> None:
         async with self.entry(20, ending=True) as attempt:
@@ -351,8 +348,6 @@ class Channel:
                     while not self.watch.over:
                         async for message in each(listener.messages(timeout=0.5)):
                             self._receive(message)
-                            if self.watch.over:
-                                break
             except exceptions.Error:
                 await self.runtime.sleep(0.1)
 
