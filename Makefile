@@ -5,7 +5,7 @@ PYTHON ?=
 export PYTHON
 VENV := .venv/bin/python
 
-.PHONY: help setup demo test test-long test-libpq18 check bench fuzz docs sync format clean
+.PHONY: help setup demo test test-long test-libpq18 check bench fuzz leaks soak docs sync format clean
 
 help:
 	@echo 'make demo       run examples/quickstart.py against an embedded PostgreSQL server'
@@ -15,6 +15,8 @@ help:
 	@echo 'make check      linters, types, layers, drift of generated files'
 	@echo 'make bench      psqlpy beside other drivers, into docs/benchmarks.md (ONLY: one part, such as bulk)'
 	@echo 'make fuzz       fuzz the C with libFuzzer (RUNS: of each target, 10000000; TARGETS: some of them)'
+	@echo 'make leaks      the same work a million times, and what the process has grown by (SCALE: 0.01 of it)'
+	@echo 'make soak       mixed load on all event loops and threads, with random faults (MINUTES: 30; SEED)'
 	@echo 'make docs       build the site: build/site/index.html'
 	@echo 'make sync       generate psqlpy/_sync and tests/_sync'
 	@echo 'make format     format Python and C'
@@ -42,6 +44,12 @@ check: setup
 
 fuzz: setup
 	@$(VENV) tools/fuzz.py --runs $(or $(RUNS),10000000) $(TARGETS)
+
+leaks: setup
+	@$(VENV) -m soak.leaks --scale $(or $(SCALE),1)
+
+soak: setup
+	@$(VENV) -m soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict

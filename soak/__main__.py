@@ -43,7 +43,7 @@ def main() -> int:
     found = soak.run()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(report.table(found))
+    print(report.tables(found))
     for finding in found["findings"]:
         print(finding)
     return int(bool(found["findings"]))
