@@ -84,10 +84,11 @@ def over_time(title: str, panels: list[Panel], marks: list[tuple[float, str]], u
         y += ABOVE + PANEL + BELOW
     for step in range(7):
         x = last * step / 6
+        shown = f"{x:.0f}" if last > 12 else f"{x:.1f}"
         body.append(
-            f'<text x="{place(x):.1f}" y="{y:.1f}" text-anchor="middle">{x:.3g} {escape(unit)}</text>'
+            f'<text x="{place(x):.1f}" y="{y + 4:.1f}" text-anchor="middle">{shown} {escape(unit)}</text>'
         )
-    return _svg(title, body, y + 12)
+    return _svg(title, body, y + 14)
 
 
 def _panel(panel: Panel, top: float, place: Callable[[float], float]) -> list[str]:
