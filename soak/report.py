@@ -77,7 +77,7 @@ def _checks(found: dict[str, Any], memory: str) -> Table:
             "so they do",
         ],
         [
-            "pools whole at the end; no session, descriptor, thread or warning left",
+            "pools whole at the end; no session, descriptor, thread, task or warning left",
             f"{len(runtimes)} pools",
             "so it is",
         ],

@@ -70,6 +70,7 @@ class Participant:
             self.watch.over = True
 
     async def _main(self) -> None:
+        tasks = self.runtime.task_count()
         await work_all(self.runtime, self.pool, self.watch, self.users, self.channel)
         self.first_success = await first_success(self.runtime, self.pool, self.watch, HEALED_WITHIN)
         await self._check_pool()
@@ -77,6 +78,8 @@ class Participant:
         status = self.pool.status()
         if status.size or status.waiting:
             self.watch.find(f"after its end: {status}")
+        if not await until(self.runtime, lambda: self.runtime.task_count() <= tasks, HEALED_WITHIN):
+            self.watch.find(f"{self.runtime.task_count() - tasks} tasks are left")
 
     async def _check_pool(self) -> None:
         """Every connection can be had, works and comes back."""

@@ -81,6 +81,10 @@ class Runtime:
             for work in works:
                 group.start_soon(work)
 
+    def task_count(self) -> int:
+        """How many tasks the loop has, its own included."""
+        return len(anyio.get_running_tasks())
+
     def cancelled_after(self, seconds: float) -> AbstractContextManager[Any]:
         """A block that is cancelled after so long."""
         return anyio.move_on_after(seconds)
@@ -122,6 +126,9 @@ class Threads(Runtime):
             thread.join()
         if errors:
             raise errors[0]
+
+    def task_count(self) -> int:
+        return 0
 
     def cancelled_after(self, seconds: float) -> AbstractContextManager[Any]:
         return nullcontext()
