@@ -53,10 +53,13 @@ class Watch:
             self._beats.append((now, now - self._last_beat - BEAT))
             self._last_beat = now
 
-    def _lateness(self, since: float, now: float) -> float:
-        """How long nobody was woken who should have been, at the most, between these times."""
-        late = [by for at, by in tuple(self._beats) if at >= since]
-        return max(0.0, now - self._last_beat - BEAT, *late)
+    def _asleep(self, since: float, now: float) -> float:
+        """For how long, of this time, those weren't woken who should have been awake.
+
+        A call that ends needs several turns, one after the other; each may come so late.
+        """
+        beats = [*tuple(self._beats), (now, max(0.0, now - self._last_beat - BEAT))]
+        return sum(max(0.0, min(at, now) - max(at - by, since)) for at, by in beats)
 
     def note(self, kind: str, begun: float, limit: float | None, outcome: str | None) -> None:
         """One call has ended, with an error's name or None. `limit`: how long it could take."""
@@ -71,7 +74,7 @@ class Watch:
                 self.outcomes[outcome] += 1
             if over <= 0.0 or limit is None:
                 return
-            net = over - self._lateness(begun + limit, now)
+            net = over - self._asleep(begun + limit, now)
             self.latest = max(self.latest, over)
             self.latest_net = max(self.latest_net, net)
             self.late += net > GRACE
@@ -96,7 +99,7 @@ class Watch:
         else:
             await self.step(f"{kind}: end", limit, _exit, manager, None)
 
-    async def step(self, kind: str, limit: float, function: Any, *args: Any) -> Any:
+    async def step(self, kind: str, limit: float | None, function: Any, *args: Any) -> Any:
         """Call what takes no timeout of its own."""
         begun = time.monotonic()
         outcome: str | None = "cancelled"

@@ -303,12 +303,15 @@ class User:
                 work = self._insert_twice(transaction, attempt)
                 return work if self.runtime.cancels else self.runtime.run(lambda: work)
 
-            await self.watch.call("run_transaction", TIMEOUT, self.pool.run_transaction, insert)
+            # Its timeout isn't its statements'.
+            await self.watch.step("run_transaction", None, self.pool.run_transaction, insert)
 
     async def _insert_twice(self, transaction: Any, attempt: Attempt) -> None:
         attempt.ending = False
         for row in range(2):
-            await settle(transaction.execute(INSERT, [attempt.entry, row], timeout=TIMEOUT))
+            await self.watch.call(
+                "in transaction", TIMEOUT, transaction.execute, INSERT, [attempt.entry, row]
+            )
         attempt.ending = True
 
 
