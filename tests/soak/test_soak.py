@@ -118,3 +118,22 @@ def test_blocks_are_calls_in_threads_and_loops() -> None:
     with pytest.raises(exceptions.TransactionCommitError):
         RUNTIMES["threads"]().run(main)
     assert watch.outcomes == {"TransactionCommitError": 1} and watch.kinds.total() == 2
+
+
+def test_report() -> None:
+    """What was found is told, in the tables too, and the plot has a line of each runtime in each panel."""
+    one = {
+        "calls": 3, "errors": {"SyntaxError": 1}, "stats": {"opened": 2}, "late": 0, "latest": 0.02, "latest_net": 0.01,
+        "first_success": 0.001, "sent": 2, "received": 2, "reconnects": 0,
+    }  # fmt: skip
+    found: dict[str, Any] = {
+        "seconds": 60.0, "seed": 1, "date": "today", "where": "here", "findings": [], "faults": {"reset": 1},
+        "moments": [("server killed", 20.0, 21.0)], "ledger": {"stored": 1, "denied": 0, "unknown": 0},
+        "runtimes": {"trio": one, "threads": one},
+        "samples": {name: [(at, 5.0, 1.0, 0.01, 0.1, 3, 2, 0) for at in (1.0, 2.0)] for name in ("trio", "threads")},
+        "process": [(1.0, 1 << 20, 9), (2.0, 1 << 20, 9)],
+    }  # fmt: skip
+    assert "| `SyntaxError` | 1 | 1 |" in report.tables(found) and "not so" not in report.tables(found)
+    found["findings"] = ["an entry is lost"]
+    assert "an entry is lost" in report.tables(found)
+    assert report.plot(found).count("<polyline") == 6 * 2 + 1
