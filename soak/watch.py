@@ -64,7 +64,6 @@ class Watch:
     def note(self, kind: str, begun: float, limit: float | None, outcome: str | None) -> None:
         """One call has ended, with an error's name or None. `limit`: how long it could take."""
         now = time.monotonic()
-        over = 0.0 if limit is None else now - begun - limit
         with self._lock:
             self.kinds[kind] += 1
             if outcome is None:
@@ -72,16 +71,22 @@ class Watch:
             else:
                 self._failed += 1
                 self.outcomes[outcome] += 1
-            if over <= 0.0 or limit is None:
-                return
-            net = over - self._asleep(begun + limit, now)
+        if limit is not None:
+            self.note_end(f"{kind} with a limit of {limit:.3f} s", begun + limit, outcome)
+
+    def note_end(self, what: str, due: float, outcome: str | None) -> None:
+        """Something has ended that had to by then."""
+        now = time.monotonic()
+        over = now - due
+        if over <= 0.0:
+            return
+        net = over - self._asleep(due, now)
+        with self._lock:
             self.latest = max(self.latest, over)
             self.latest_net = max(self.latest_net, net)
             self.late += net > GRACE
         if net > GRACE + SLACK:
-            self.find(
-                f"{kind} ended {over:.3f} s after its limit of {limit:.3f} s ({net:.3f} s of it its own): {outcome}"
-            )
+            self.find(f"{what} ended {over:.3f} s too late ({net:.3f} s of it its own): {outcome}")
 
     async def call(self, kind: str, limit: float, function: Any, *args: Any, **options: Any) -> Any:
         """Call with a timeout, and note how that went."""

@@ -80,8 +80,11 @@ class User:
         _, action = self.random.choices(self.actions, self._weights)[0]
         try:
             if self.random.random() < 0.1:
-                with self.runtime.cancelled_after(self.random.uniform(*SHORT)):
+                due = time.monotonic() + (limit := self.random.uniform(*SHORT))
+                with self.runtime.cancelled_after(limit) as scope:
                     await action()
+                if scope is not None and scope.cancelled_caught:
+                    self.watch.note_end(action.__name__, due, "cancelled")
             else:
                 await action()
         except exceptions.Error:
