@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import threading
@@ -150,6 +152,7 @@ WORKS: dict[str, Callable[[Place, int], Awaitable[None]]] = {
 
 def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
     """Do a fifth more than `count` in this process, and see what that leaves."""
+    _import_everything()
     # Threads without work would wait ten seconds for the next, and would have to be waited for here.
     background._LINGER = 0.05
 
@@ -175,6 +178,13 @@ def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
         return Growth(runtime.name, work, PARTS * WORKERS * each, seconds, first, last)
 
     return runtime.run(main)
+
+
+def _import_everything() -> None:
+    """What is imported when it is needed first, such as when a connection is lost, isn't a leak."""
+    for module in pkgutil.walk_packages(psqlpy.__path__, "psqlpy."):
+        if not module.name.rpartition(".")[2].startswith("_libpq"):
+            importlib.import_module(module.name)
 
 
 async def _fill(pool: Any) -> None:
