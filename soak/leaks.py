@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -182,10 +183,11 @@ def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
 
 def _import_everything() -> None:
     """What is imported when it is needed first, such as when a connection is lost, isn't a leak."""
-    for module in pkgutil.walk_packages(psqlpy.__path__, "psqlpy."):
-        # Old names, which warn, and the C module, which has another way in.
-        if "._internal" not in module.name and not module.name.endswith("._libpq"):
-            importlib.import_module(module.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # of old names
+        for module in pkgutil.walk_packages(psqlpy.__path__, "psqlpy."):
+            if not module.name.endswith("._libpq"):
+                importlib.import_module(module.name)
 
 
 async def _fill(pool: Any) -> None:
