@@ -32,6 +32,7 @@ import psqlpy.sync
 from benchmarks.page import replace
 from psqlpy import embedded, exceptions
 from psqlpy._io import background
+from psqlpy._pq import result
 from soak.process import Footprint, footprint
 from soak.runtimes import RUNTIMES, Runtime, block, settle, until
 
@@ -154,6 +155,8 @@ WORKS: dict[str, Callable[[Place, int], Awaitable[None]]] = {
 def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
     """Do a fifth more than `count` in this process, and see what that leaves."""
     _import_everything()
+    # Threads that decode at the same time need a buffer each, which are kept: as many as ever will be.
+    result._buffers.extend(result._make_buffer(result._BUFFER_SIZE) for _ in range(WORKERS))
     # Threads without work would wait ten seconds for the next, and would have to be waited for here.
     background._LINGER = 0.05
 

@@ -81,7 +81,7 @@ def _checks(found: dict[str, Any], memory: str) -> Table:
             f"{len(runtimes)} pools",
             "so it is",
         ],
-        ["memory doesn't grow", "the process", memory],
+        ["resident memory", "the process", memory],
     ] + ([["**not so**", f"{count} times", "; ".join(found["findings"][:5])]] if count else [])
 
 
