@@ -76,10 +76,6 @@ class Lending(Waiting):
                     ticket.wake = wake.set
                     self._sharing.make_way()
             if wake is not None:
-                self._free_orphans()
-                if self._dropped:
-                    # Dropped while the lock was held, by a garbage collection in this very thread for example.
-                    self._collect()
                 await self._wait(wake, deadline)
         except BaseException:
             if ticket is not None:

@@ -183,9 +183,6 @@ class SharedStatements(Outages):
                     wake = AsyncWake()
                     seat.wake = wake.set
             if wake is not None:
-                self._free_orphans()
-                if self._dropped:
-                    self._collect()
                 await self._wait(wake, deadline)
         except BaseException:
             if seat is not None:

@@ -56,16 +56,16 @@ class AsyncWake:
     Made by the one who waits.
     """
 
-    __slots__ = ("_announced", "_event", "_future", "_loop", "_token")
+    __slots__ = ("_announced", "_event", "_future", "_token", "loop")
 
     def __init__(self) -> None:
         self._announced = False
-        self._loop = running_loop()
+        self.loop = running_loop()
         self._future: Future[None] | None = None
         self._event: Any = None
         self._token: Any = None
-        if self._loop is not None:
-            self._future = self._loop.create_future()
+        if self.loop is not None:
+            self._future = self.loop.create_future()
         else:
             import trio
 
@@ -76,12 +76,12 @@ class AsyncWake:
         """Announce it, from any thread; False when the event loop that waited has ended."""
         self._announced = True
         try:
-            if self._loop is None:
+            if self.loop is None:
                 self._token.run_sync_soon(self._event.set)
-            elif self._loop is running_loop():
+            elif self.loop is running_loop():
                 self._set_future()
             else:
-                self._loop.call_soon_threadsafe(self._set_future)
+                self.loop.call_soon_threadsafe(self._set_future)
         except Exception as error:
             # The event loop has ended, and with it the task that waited.
             if not isinstance(error, RuntimeError) and type(error).__name__ != "RunFinishedError":
@@ -97,7 +97,7 @@ class AsyncWake:
         """Wait until it is announced; False when the deadline (time.monotonic) passes first."""
         if self._announced:
             return True
-        if self._loop is None:
+        if self.loop is None:
             import trio
 
             timeout = float("inf") if deadline is None else max(0.0, deadline - monotonic())
@@ -107,13 +107,13 @@ class AsyncWake:
         assert self._future is not None
         if self._future.done():
             # By the timer of the wait before.
-            self._future = self._loop.create_future()
+            self._future = self.loop.create_future()
         if "ipykernel" in modules:
-            keep_interruptible(self._loop, self._future)
+            keep_interruptible(self.loop, self._future)
         if deadline is None:
             await self._future
             return True
-        timer = self._loop.call_later(max(0.0, deadline - monotonic()), self._set_future)
+        timer = self.loop.call_later(max(0.0, deadline - monotonic()), self._set_future)
         try:
             await self._future
         finally:

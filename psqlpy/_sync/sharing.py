@@ -182,9 +182,6 @@ class SharedStatements(Outages):
                     wake = SyncWake()
                     seat.wake = wake.set
             if wake is not None:
-                self._free_orphans()
-                if self._dropped:
-                    self._collect()
                 self._wait(wake, deadline)
         except BaseException:
             if seat is not None:

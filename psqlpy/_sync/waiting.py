@@ -11,27 +11,26 @@ from gc import collect
 
 from psqlpy import exceptions
 from psqlpy._io.links import SyncLink
+from psqlpy._io.lookout import SyncLookout
 from psqlpy._io.primitives import Lock, SyncWake, monotonic
 from psqlpy._pooling.policy import Policy, Ticket
 from psqlpy._sync.executor import deadline_after
 
-# A call that waits looks whether the handle of a connection is in garbage that wasn't collected yet: first after so
-# long, or up to twice that, lest all look at once, then after pauses that grow. Seconds.
+# While calls wait somebody looks whether the handle of a connection is in garbage that wasn't collected yet: first
+# after so long, or up to twice that, then after pauses that grow. Seconds.
 _FIRST_PAUSE = 0.5
-# One look is for all: with each so many who wait already the first pause is that much longer once more.
+# Where each looks himself: with each so many who wait the first pause is that much longer once more.
 _LOOKERS = 20
-_LONGEST_PAUSE = 16.0
 # Between two looks at one pool, so that what does nothing at both may be taken for lost. Seconds.
 _BETWEEN_LOOKS = 0.4
-# Collections for that take this part of the time at most, and none is begun with less than this left to wait. Seconds.
+# Collections for that take this part of the time at most.
 _COLLECTING_SHARE = 0.02
-_COLLECTING_MARGIN = 0.25
 
 
 class Waiting:
     """The part of a pool that waits. Every call of the policy is made under `_lock`."""
 
-    __slots__ = ("_acquire_timeout", "_dropped", "_lock", "_policy", "_search_at", "_suspects")
+    __slots__ = ("_acquire_timeout", "_dropped", "_lock", "_lookout", "_policy", "_search_at", "_suspects")
 
     def __init__(self, policy: Policy[SyncLink], acquire_timeout: float | None) -> None:
         self._policy = policy
@@ -39,6 +38,7 @@ class Waiting:
         self._lock = Lock()
         # Of handles that nobody referred to any more: to be given back by whoever comes next.
         self._dropped: deque[SyncLink] = deque()
+        self._lookout = SyncLookout(self._look_around)
         # When to look for lost handles again, and who did nothing at the last look.
         self._search_at = 0.0
         self._suspects: set[Ticket[SyncLink]] = set()
@@ -56,18 +56,20 @@ class Waiting:
             collect()
 
     def _wait(self, wake: SyncWake, deadline: float | None) -> None:
-        from random import random
-
+        """Wait for what was asked for, with the lock let go."""
         began = monotonic()
         patience = deadline_after(self._acquire_timeout)
-        until = min((moment for moment in (deadline, patience) if moment is not None), default=None)
-        pause = min(_FIRST_PAUSE * (1 + random()) * (1 + self._policy.waiting / _LOOKERS), _LONGEST_PAUSE)
-        while until is None or monotonic() + pause + _COLLECTING_MARGIN < until:
-            if wake.wait(monotonic() + pause):
+        until = patience if deadline is None else deadline if patience is None else min(deadline, patience)
+        lookout = self._lookout
+        if lookout.begins(wake, until, _FIRST_PAUSE):
+            self._free_orphans()
+        if self._dropped:
+            # Dropped while the lock was held, by a garbage collection in this very thread for example.
+            self._collect()
+        for moment in lookout.moments(wake, until, _FIRST_PAUSE * (1 + self._policy.waiting / _LOOKERS)):
+            if wake.wait(moment):
                 return
-            if monotonic() >= self._search_at:
-                self._free_cycles()
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            self._look_around()
         if wake.wait(until):
             return
         waited = monotonic() - began
@@ -77,6 +79,15 @@ class Waiting:
         if until == patience:
             raise exceptions.PoolTimeoutError(f"acquire_timeout: {doing}")
         raise too_late(doing)
+
+    def _look_around(self) -> bool:
+        """Look for connections that nobody will give back; returns whether somebody still waits for one."""
+        if not self._policy.waiting:
+            return False
+        self._free_orphans()
+        if monotonic() >= self._search_at:
+            self._free_cycles()
+        return True
 
     def _free_cycles(self) -> None:
         """Collect garbage if a connection in use has done nothing since the last look.
