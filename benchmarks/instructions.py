@@ -41,7 +41,7 @@ TABLE = ROOT / "benchmarks/instructions.json"
 PAGE = ROOT / "docs/performance.md"
 TOLERANCE = 0.05
 # How often the event loop wakes up meanwhile depends on how soon the server answers.
-WIDER = {"COPY of 200 records, asyncio": 0.15}
+WIDER = {"COPY of 200 records, asyncio": 0.15, "pool.fetch_row of 100 tasks, asyncio": 0.15}
 WARM_UP = 20
 
 SETUP = """
@@ -62,6 +62,7 @@ REPEATED = {"fetch_row": 300}
 # What asyncio does besides.
 ON_ASYNCIO = {
     "pool.fetch_row": 200,
+    "pool.fetch_row of 100 tasks": 1000,
     "acquire, fetch_row, release": 200,
     "transaction of one statement": 100,
     "200 rows as dicts": 30,
@@ -93,6 +94,15 @@ async def operations(dsn: str) -> dict[str, Operation]:
         for key in range(1, count + 1):
             (await pool.fetch_row(BY_KEY, [key])).result()
 
+    async def tasks(count: int) -> None:
+        """One connection is held, so the other one is shared by a third of them, and the rest wait for a seat."""
+
+        async def task(first: int) -> None:
+            for key in range(first, count + 1, 100):
+                (await pool.fetch_row(BY_KEY, [key])).result()
+
+        await asyncio.gather(*(task(first) for first in range(1, 101)))
+
     async def acquire(count: int) -> None:
         for key in range(1, count + 1):
             async with pool.acquire() as taken:
@@ -119,7 +129,7 @@ async def operations(dsn: str) -> dict[str, Operation]:
         for _ in range(count):
             await connection.copy_records_to_table("counted_copy", records=RECORDS)
 
-    done = (pool_fetch_row, acquire, transaction, dicts, tuples, many, copy)
+    done = (pool_fetch_row, tasks, acquire, transaction, dicts, tuples, many, copy)
     return {"fetch_row": fetch_row, **dict(zip(ON_ASYNCIO, done, strict=True))}
 
 

@@ -87,6 +87,8 @@ static void
 deliver(psq_pump_state *state, PGresult *result, int status)
 {
     state->results[state->count] = result;
+    if (status == PGRES_TUPLES_OK)
+        state->row_counts[state->count] = PQntuples(result);
     state->statuses[state->count++] = status;
 }
 
@@ -285,7 +287,7 @@ psq_pump_one(PGconn *conn, int flights, int what, psq_pump_state *state)
         return NULL;
     state->count = 0;
     state->silent = silent;
-    state->rows = PQntuples(state->results[silent]);
+    state->rows = state->row_counts[silent];
     return state->results[silent];
 }
 

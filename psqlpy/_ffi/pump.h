@@ -30,7 +30,7 @@ typedef struct {
     int count;
     int flags;
     int counting; /* of the last of the flights results without an error are only counted; 0 again with its Sync */
-    int rows;     /* of the result that psq_pump_one returned */
+    int rows;     /* of the result that psq_pump_one returned; of the others row_counts has them */
     int silent;   /* flights that ended before that one's, with nothing to tell */
     int encoding; /* libpq's number of the session's client_encoding */
     int unheard;  /* until the next Sync nobody wants to know what has succeeded */
@@ -40,6 +40,7 @@ typedef struct {
     int chunks;      /* delivered by this pump */
     PGresult *results[65];
     int statuses[65];
+    int row_counts[65]; /* of those with rows, which are TUPLES_OK */
 } psq_pump_state;
 
 /* Flush, read, and deliver the results of at most `flights` flights (one Sync each). The caller owns the results. When there

@@ -41,8 +41,8 @@ monotonic = time.monotonic
 
 
 def async_home() -> object:
-    """What those have in common who may use one connection at once: their event loop, and its thread."""
-    return running_loop(), threading.get_ident()
+    """What those have in common who may use one connection at once: asyncio's loop, or the thread that trio runs in."""
+    return running_loop() or threading.get_ident()
 
 
 def sync_home() -> object:

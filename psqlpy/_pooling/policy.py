@@ -148,9 +148,11 @@ class Policy(Generic[C]):
         return self._max_size, self.size, len(self._idle), len(self._waiting) + len(self._opening)
 
     @property
-    def must_wait(self) -> bool:
-        """Whether whoever comes now has to wait: nothing is idle, and no place is free."""
-        return not self._idle and self.size >= self._max_size
+    def is_full(self) -> bool:
+        """Whether whoever comes now has to wait: nothing is idle, no place is free, and it isn't closed."""
+        if self._idle or self._closed:
+            return False
+        return len(self._leased) + len(self._opening) + len(self._cleaning) >= self._max_size
 
     def held(self) -> list[C]:
         """Return the connections that are in use or being cleaned: those that `close` leaves alone."""

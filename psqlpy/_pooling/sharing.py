@@ -116,8 +116,8 @@ class Sharing(Generic[C]):
     def ask(self, home: object, rank: Callable[[C], int] | None = None) -> Seat[C]:
         """Ask for a seat: a connection that is idle or may be opened is better than one with others on it."""
         seat: Seat[C] = Seat(home)
-        if not any(other.home == home for other in self._waiting):
-            if self._policy.closed or not self._policy.must_wait:
+        if not self._waiting or not any(other.home == home for other in self._waiting):
+            if not self._policy.is_full:
                 seat.ticket = self._policy.acquire(rank=rank)
                 return seat
             lane = self._least_loaded(home)
@@ -129,6 +129,15 @@ class Sharing(Generic[C]):
         if self._ticket is None:
             self._stand()
         return seat
+
+    def join(self, home: object) -> Lane[C] | None:
+        """What `ask` comes to where that needs no seat: nobody waits for one, and there is a lane with room."""
+        if self._waiting or not self._policy.is_full:
+            return None
+        lane = self._least_loaded(home)
+        if lane is not None:
+            lane.users += 1
+        return lane
 
     def granted(self, ticket: Ticket[C]) -> Seats[C]:
         """The common ticket's time has come; returns whom to wake, nobody if it isn't wanted any more."""
@@ -232,7 +241,7 @@ class Sharing(Generic[C]):
     def _stand_again(self) -> Seats[C]:
         """Get in line for those who are left, each of whom gets what is free by now."""
         woken: Seats[C] = []
-        while self._waiting and (self._policy.closed or not self._policy.must_wait):
+        while self._waiting and not self._policy.is_full:
             woken.append(self._hand_over(self._policy.acquire()))
         if self._waiting:
             self._stand()

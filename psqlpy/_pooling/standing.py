@@ -39,13 +39,13 @@ class Standing:
 
     __slots__ = (
         "_alone",
-        "_ask_at",
         "_average",
         "_fastest",
         "_holds_until",
         "_penalty",
         "_size",
         "_usual",
+        "ask_at",
         "is_light",
         "is_shareable",
     )
@@ -61,8 +61,8 @@ class Standing:
         # Of those in company.
         self._average = 0.0
         self._penalty = 1
-        # What the catalogs said.
-        self._ask_at = -inf
+        # What the catalogs said, and when somebody is to ask them again.
+        self.ask_at = -inf
         self._holds_until = -inf
 
     def __repr__(self) -> str:
@@ -79,10 +79,10 @@ class Standing:
 
     def is_to_ask(self, now: float) -> bool:
         """Whether its caller is to ask the catalogs; one caller is."""
-        if not self.is_light or now < self._ask_at:
+        if not self.is_light or now < self.ask_at:
             return False
         # Should the answer never come, this is the time until the next question.
-        self._ask_at = now + _ASKED_AFTER
+        self.ask_at = now + _ASKED_AFTER
         return True
 
     def may_repeat(self, now: float) -> bool:

@@ -296,9 +296,19 @@ class PGconn:
         if not count:
             return state.flags, []
         return state.flags, [
-            (status, PGresult(pointer, status, _ROWS.get(status)) if pointer else None)
-            for status, pointer in zip(
-                ffi.unpack(state.statuses, count), ffi.unpack(state.results, count), strict=True
+            (
+                status,
+                None
+                if not pointer
+                else PGresult(pointer, status, rows)
+                if status == _TUPLES_OK
+                else PGresult(pointer, status, _ROWS.get(status)),
+            )
+            for status, pointer, rows in zip(
+                ffi.unpack(state.statuses, count),
+                ffi.unpack(state.results, count),
+                ffi.unpack(state.row_counts, count),
+                strict=True,
             )
         ]
 

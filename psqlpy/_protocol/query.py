@@ -52,8 +52,6 @@ class Query(Request):
     # A PGresult, or what stands for one.
     result: Any = None
     retried = False
-    # The flight executes an everyday statement: its rows are all there is to it.
-    everyday = False
     # Described for this very execution: nothing about it can be outdated.
     described = False
     # Types that it was described with were looked up.

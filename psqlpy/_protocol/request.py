@@ -50,6 +50,8 @@ class Request:
     # A flight that executes something was written: it may have had an effect on the server.
     written = False
     holds_followers = False
+    # The flight executes an everyday statement: its rows are all there is to it.
+    everyday = False
     # A long answer's rows are to come in chunks, as results of status TUPLES_CHUNK.
     gathers = False
     # Nobody ever waits for it: housekeeping.

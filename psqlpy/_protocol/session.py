@@ -20,9 +20,10 @@ from psqlpy._pq.connection import BROKEN, COPY, ENCODING, GATHER, MORE, NOTIFY, 
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
 from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
+from psqlpy._protocol.deliver import deliver
 from psqlpy._protocol.draining import Draining
 from psqlpy._protocol.failures import closed, hung_up
-from psqlpy._protocol.outage import FATAL_ERROR, is_outage, refuses_writes
+from psqlpy._protocol.outage import is_outage
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import Column, Event, State, advance
 from psqlpy._protocol.statements import StatementCache
@@ -234,9 +235,9 @@ class Session(Draining):
                 if result is not None:
                     had_to_write, self.wants_write = self.wants_write, False
                     for _ in range(self.pgconn.silent if count > 1 else 0):
-                        self._land()
+                        self.land()
                     if flights:
-                        self._land(result)
+                        self.land(result)
                     if not flights:
                         return had_to_write or self.state is not READY
                     if not self.wants_write:
@@ -244,16 +245,7 @@ class Session(Draining):
                     return True
                 flags, results = self.pgconn.pumped()
                 self.wants_write = bool(flags & WANT_WRITE)
-                for status, result in results:
-                    if not self.flights:
-                        break  # a request before this one has closed the session
-                    if result is not None:
-                        self.outage |= status == FATAL_ERROR and refuses_writes(self.pgconn, result)
-                        self.flights[0].receive(self, status, result)
-                    elif status < 0:
-                        self.flights[0].receive_count(-status)
-                    else:
-                        self._land()
+                deliver(self, results)
                 if flags & ~WANT_WRITE:
                     self._attend(flags)
                 if self.flights and not self.wants_write:
@@ -295,7 +287,7 @@ class Session(Draining):
             # With MORE there are results left that had arrived before the end.
             self.lost(self.pgconn.error_message)
 
-    def _land(self, rows: PGresult | None = None) -> None:
+    def land(self, rows: PGresult | None = None) -> None:
         """The Sync of the oldest flight was read, and with it, where they are given, all that came before it."""
         flights = self.flights
         request = flights.popleft()

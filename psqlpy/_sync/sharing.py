@@ -14,7 +14,7 @@ from psqlpy import exceptions
 from psqlpy._config import ConnRecyclingMethod
 from psqlpy._io.links import SyncLink
 from psqlpy._io.primitives import SyncWake, monotonic, sync_home
-from psqlpy._pooling.policy import Ticket
+from psqlpy._pooling.policy import EMPTY, Ticket
 from psqlpy._pooling.sharing import Lane, Seat, Seats
 from psqlpy._pooling.standing import Standing, Usual
 from psqlpy._protocol.classify import is_shareable
@@ -111,10 +111,9 @@ class SharedStatements(Outages):
         if len(values) > DESCRIBABLE_PARAMETERS:
             return None
         now = monotonic()
-        asks = standing.is_to_ask(now)
-        if asks or not standing.may_ride(now):
-            return self._run_alone(standing, text, values, deadline, asks)
-        lane = self._take_seat(deadline)
+        if now >= standing.ask_at or not standing.may_ride(now):
+            return self._run_alone(standing, text, values, deadline, standing.is_to_ask(now))
+        lane = self._join_lane() or self._take_seat(deadline)
         query = None
         began = sent = monotonic()
         try:
@@ -165,6 +164,16 @@ class SharedStatements(Outages):
         finally:
             self.give_back(link)
 
+    def _join_lane(self) -> Lane[SyncLink] | None:
+        """The usual case of `_take_seat`: all connections are in use, one of them by others with whom to share it."""
+        if self._dropped or self._cleaning or self._limited:
+            return None
+        with self._lock:
+            lane = self._sharing.join(sync_home())
+        if lane is not None and not lane.watched:
+            self._watch(lane)
+        return lane
+
     def _take_seat(self, deadline: float | None) -> Lane[SyncLink]:
         """A connection that others may use too, of which this is one use: `_leave_lane` ends it."""
         if self._dropped or self._cleaning:
@@ -192,9 +201,12 @@ class SharedStatements(Outages):
             assert seat.ticket is not None
             return self._make_lane(self._redeem(seat.ticket, deadline, shared=True))
         if not lane.watched:
-            lane.watched = True
-            lane.connection.watch(_TICK, Watch(lane).check)
+            self._watch(lane)
         return lane
+
+    def _watch(self, lane: Lane[SyncLink]) -> None:
+        lane.watched = True
+        lane.connection.watch(_TICK, Watch(lane).check)
 
     def _make_lane(self, link: SyncLink) -> Lane[SyncLink]:
         lane = None
@@ -242,7 +254,8 @@ class SharedStatements(Outages):
             empty, seats, outcome = self._sharing.leave(lane, sound=sound)
         if seats:
             self._wake_seats(seats)
-        self._act(outcome)
+        if outcome is not EMPTY:
+            self._act(outcome)
         if not empty:
             return
         link = lane.connection

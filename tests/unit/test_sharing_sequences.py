@@ -93,6 +93,18 @@ class SharingMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.file(self.sharing.ask(home))
 
+    @rule(home=st.sampled_from("aab"))
+    def join(self, home: str) -> None:
+        """It is what `ask` comes to, without a seat."""
+        lane = self.sharing.join(home)
+        seat = Seat(home) if lane is not None else self.sharing.ask(home)
+        if lane is not None:
+            assert not self.waiting
+            seat.lane = lane
+        else:
+            assert seat.lane is None or self.waiting
+        self.file(seat)
+
     @rule()
     def acquire(self) -> None:
         ticket = self.policy.acquire(lambda: True)
@@ -189,7 +201,7 @@ class SharingMachine(RuleBasedStateMachine):
         for seat in self.waiting:
             if self.policy.closed or self.pending:
                 continue
-            assert self.policy.must_wait
+            assert self.policy.is_full
             assert not any(
                 lane.home == seat.home and lane.users < ROOM and not lane.closed
                 for lane in self.sharing.lanes
