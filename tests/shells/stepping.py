@@ -12,18 +12,24 @@ import anyio
 Call = Callable[[], Awaitable[object]]
 
 
-def _in_trio() -> bool:
+def in_trio() -> bool:
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
-class _Stepped:
-    """A call that counts its waits; at wait number `place` it says so, with what is waited for."""
+class Stepped:
+    """A call that counts its waits; at wait number `place` it says so, with what is waited for.
 
-    def __init__(self, call: Call, place: int, at_place: Callable[[Any], None]) -> None:
+    With `onwards` at all that follow, too.
+    """
+
+    def __init__(
+        self, call: Call, place: int, at_place: Callable[[Any], None], *, onwards: bool = False
+    ) -> None:
         self._call = call
         self._place = place
         self._at_place = at_place
+        self._onwards = onwards
         self.waits = 0
 
     def __await__(self) -> Generator[Any, Any, object]:
@@ -38,7 +44,7 @@ class _Stepped:
             except StopIteration as ended:
                 value: object = ended.value
                 return value
-            if self.waits == self._place:
+            if self.waits == self._place or (self._onwards and self.waits > self._place):
                 self._at_place(waited_for)
             self.waits += 1
             try:
@@ -63,9 +69,9 @@ async def cancel_at(call: Call, place: int, *, late: bool = False) -> bool:
     With `late` it is cancelled when what it waits for has happened and it is about to go on; under trio, where that
     can't be, as without.
     """
-    if _in_trio():
+    if in_trio():
         with anyio.CancelScope() as scope:
-            stepped = _Stepped(call, place, lambda _: scope.cancel())
+            stepped = Stepped(call, place, lambda _: scope.cancel())
             await stepped
         return stepped.waits > place
 
@@ -76,7 +82,7 @@ async def cancel_at(call: Call, place: int, *, late: bool = False) -> bool:
         else:
             task.cancel()
 
-    stepped = _Stepped(call, place, at_place)
+    stepped = Stepped(call, place, at_place)
 
     async def run() -> None:
         await stepped
