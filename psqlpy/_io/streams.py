@@ -155,8 +155,22 @@ class AsyncFile:
 
     @classmethod
     async def open(cls, path: Any, mode: str, deadline: float | None) -> AsyncFile:
-        """Open a file by its path."""
-        return cls(await _in_thread(lambda: _opened(path, mode), deadline))
+        """Open a file by its path; who leaves meanwhile leaves no open one."""
+        opened: list[Any] = []
+        is_left = False
+
+        def run() -> None:
+            opened.append(_opened(path, mode))
+            if is_left:
+                _close_all(opened)
+
+        try:
+            await _in_thread(run, deadline)
+        except BaseException:
+            is_left = True
+            background.start_file(lambda: _close_all(opened))
+            raise
+        return cls(opened.pop())
 
     async def read(self, deadline: float | None) -> Any:
         """The next part; nothing at the end."""
@@ -239,6 +253,16 @@ def _close_quietly(file: Any) -> None:
     except OSError:
         # What it had to say was said by the call before.
         pass
+
+
+def _close_all(files: list[Any]) -> None:
+    """Two threads may do it at once: each takes what it closes."""
+    while files:
+        try:
+            file = files.pop()
+        except IndexError:
+            return
+        _close_quietly(file)
 
 
 async def _in_thread(call: Callable[[], Any], deadline: float | None) -> Any:

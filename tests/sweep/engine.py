@@ -1,12 +1,12 @@
-"""The sweep: an operation is broken off at its first wait, its second, ..., until it has no more; each time it is looked
-at what is left, here and on the server.
+"""The sweep: an operation is broken off at its first wait, its second, ..., until it has no more.
+
+Each time it is looked at what is left, here and on the server.
 """
 
 from __future__ import annotations
 
 import gc
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import anyio
 
-from psqlpy import ConnectionPool, exceptions
-from tests._async.sweep_rig import Operation, Rig, ask
+from tests._async.sweep_checks import SOON, check_pool, check_stored, count_sessions, wait_clean, wait_for
+from tests._async.sweep_rig import Operation, Rig
 from tests.concurrency import async_wait_until
 from tests.shells.observing import Observer
 from tests.sweep import remains
@@ -24,16 +24,10 @@ from tests.sweep.interrupting import Interrupt, Outcome
 
 # More waits than any operation has.
 TOO_MANY = 400
+# Longer than anything takes here. Seconds.
+TIMEOUT = 1000.0
 # How long whoever is cancelled may take to leave, on a machine that has other things to do. Seconds.
 AT_ONCE = 0.35
-# How long it may take until everything is as before. Seconds.
-SOON = 3.0
-
-BUSY = """
-SELECT string_agg(a.state || ': ' || a.query || coalesce(' holds ' || l.mode, ''), '; ')
-FROM pg_stat_activity AS a LEFT JOIN pg_locks AS l ON l.pid = a.pid
-WHERE a.application_name LIKE %s AND (a.state <> 'idle' OR l.pid IS NOT NULL)
-"""
 
 
 @dataclass
@@ -57,8 +51,9 @@ class Stage:
     table: str
     timeout: float | None = None
 
-    def new_rig(self) -> Rig:
-        return Rig(
+    def new_rig(self, kind: type[Any] = Rig) -> Any:
+        """Of one attempt; the other mirror's is of another kind."""
+        return kind(
             self.dsn,
             self.table,
             self.directory,
@@ -76,7 +71,9 @@ class Stage:
 
 
 @contextmanager
-def made_stage(dsn: str, observer: Observer, directory: Path, timeout: float | None = None) -> Iterator[Stage]:
+def made_stage(
+    dsn: str, observer: Observer, directory: Path, timeout: float | None = None
+) -> Iterator[Stage]:
     table = f"sweep_{uuid4().hex[:12]}"
     observer.command("SET lock_timeout = '5s'; SET client_min_messages = warning")
     observer.command(f"CREATE TABLE {table} (id int4, name text)")
@@ -91,6 +88,8 @@ def made_stage(dsn: str, observer: Observer, directory: Path, timeout: float | N
 async def sweep(operation: Operation, interrupt: Interrupt, stage: Stage) -> Tally:
     """Try every place; AssertionError says at which something wasn't as it should be."""
     tally = Tally()
+    # trio's own tasks begin to wait a while after ours.
+    await anyio.sleep(0.01)
     gc.collect()
     for place in range(TOO_MANY):
         try:
@@ -109,7 +108,7 @@ async def sweep(operation: Operation, interrupt: Interrupt, stage: Stage) -> Tal
 async def _attempt(
     operation: Operation, interrupt: Interrupt, place: int, stage: Stage, tally: Tally
 ) -> Outcome:
-    rig = stage.new_rig()
+    rig: Rig = stage.new_rig()
     before = remains.all_there_is()
     try:
         if operation.options is not None:
@@ -122,7 +121,9 @@ async def _attempt(
         while rig.held:
             rig.held.pop().close()
         await wait_clean(rig, stage.observer)
-        tally.stored += check_stored(operation, rig, outcome, stage.take_stored())
+        tally.stored += check_stored(
+            operation, rig, outcome.is_broken_off, outcome.error, stage.take_stored()
+        )
         for pool in rig.pools:
             await check_pool(pool)
             tally.closed += pool.stats().closed["lost"]
@@ -133,7 +134,7 @@ async def _attempt(
     rig.made = None
     rig.pools.clear()
     await _wait_same(before)
-    await wait_for(lambda: not _sessions(stage.observer, rig.app), "a session is left on the server")
+    await wait_for(lambda: not count_sessions(stage.observer, rig.app), "a session is left on the server")
     return outcome
 
 
@@ -145,13 +146,6 @@ async def _call(operation: Operation, interrupt: Interrupt, place: int, rig: Rig
         rig.is_over = True
     assert outcome.took < AT_ONCE, f"took {outcome.took:.3f} s to leave"
     return outcome
-
-
-async def wait_for(predicate: Callable[[], bool | Awaitable[bool]], what: str) -> None:
-    try:
-        await async_wait_until(predicate, SOON)
-    except TimeoutError:
-        raise AssertionError(f"after {SOON} s: {what}") from None
 
 
 async def _wait_same(before: dict[str, Any]) -> None:
@@ -172,74 +166,3 @@ async def _wait_same(before: dict[str, Any]) -> None:
             await async_wait_until(is_same, SOON)
         except TimeoutError:
             raise AssertionError(f"{now} is left, where before was {before}") from None
-
-
-def _sessions(observer: Observer, app: str) -> int:
-    count: int = observer.value(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s", [f"{app}%"]
-    )
-    return count
-
-
-async def wait_clean(rig: Rig, observer: Observer) -> None:
-    """Until the server does nothing for us any more, and holds nothing, and the pools have all their connections."""
-    busy: Any = None
-
-    def is_idle() -> bool:
-        nonlocal busy
-        busy = observer.value(BUSY, [f"{rig.app}%"])
-        return busy is None
-
-    try:
-        await async_wait_until(is_idle, SOON)
-    except TimeoutError:
-        raise AssertionError(f"the server still has {busy}") from None
-    for pool in rig.pools:
-        await wait_for(lambda: is_whole(pool), f"{pool!r} is not whole")  # noqa: B023
-
-
-def is_whole(pool: Any) -> bool:
-    """Whether all connections of a pool are back, and none was lost count of."""
-    status, stats = pool.status(), pool.stats()
-    return bool(
-        status.waiting == 0
-        and status.available == status.size <= status.max_size
-        and stats.opened - sum(stats.closed.values()) == status.size
-    )
-
-
-async def check_pool(pool: ConnectionPool) -> None:
-    """Each connection is clean and gets its own answers, and there are as many as there may be."""
-    if pool._policy.closed:
-        assert pool.status().size == 0
-        return
-    held = [await pool.connection() for _ in range(pool.status().max_size)]
-    for connection in held:
-        assert not await connection.in_transaction()
-        await ask(connection)
-        await ask(connection, prepared=False)
-        left = "SELECT concat(current_setting('psqlpy.left', true), current_setting('application_name'))"
-        found = await connection.fetch_val(left)
-        assert not found.startswith("yes") and not found.endswith("left"), found
-        connection.close()
-    assert is_whole(pool)
-
-
-def check_stored(operation: Operation, rig: Rig, outcome: Outcome, found: int) -> int:
-    """What was stored is all or nothing; nothing, before what stores it was sent. Returns the number of rows."""
-    if not outcome.is_broken_off:
-        assert found == operation.rows, f"{found} rows are stored, not {operation.rows}"
-    elif not rig.may_store or _is_undone(outcome.error):
-        assert found == 0, f"{found} rows are stored, and none should be: {outcome.error!r}"
-    else:
-        assert found in (0, operation.rows), f"{found} of {operation.rows} rows are stored"
-    return found
-
-
-def _is_undone(error: exceptions.Error | None) -> bool:
-    """Whether an error says that nothing was stored."""
-    return error is not None and not error.may_have_committed
-
-
-def now() -> float:
-    return time.monotonic()

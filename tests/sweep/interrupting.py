@@ -1,4 +1,4 @@
-"""The ways in which a task's call is broken off at one of its waits: each says whether it got there, and how it ended."""
+"""The ways in which a task's call is broken off at one of its waits; each says whether it got there, and what came."""
 
 from __future__ import annotations
 

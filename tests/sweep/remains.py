@@ -47,9 +47,7 @@ def of_loop() -> dict[str, Any]:
     found: dict[str, Any] = {"tasks": len(asyncio.all_tasks())}
     if hasattr(loop, "_selector"):
         found["readers and writers"] = len(loop._selector.get_map())
-        found["timers"] = sorted(
-            repr(timer._callback) for timer in loop._scheduled if not timer.cancelled()
-        )
+        found["timers"] = sorted(repr(timer._callback) for timer in loop._scheduled if not timer.cancelled())
     return found
 
 

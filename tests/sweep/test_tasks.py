@@ -15,7 +15,7 @@ from tests._async import sweep_data, sweep_statements
 from tests._async.sweep_rig import OPERATIONS
 from tests.shells.observing import Observer
 from tests.sweep.clocks import RUNNERS, movable_clock
-from tests.sweep.engine import Tally, made_stage, sweep
+from tests.sweep.engine import TIMEOUT, Tally, made_stage, sweep
 from tests.sweep.interrupting import early, late, out_of_time, scope, shielded, twice
 
 assert sweep_data and sweep_statements
@@ -30,8 +30,6 @@ WAYS = {
 }
 # A scope of trio's cancels it early or not at all, and on and on.
 SAME_IN_TRIO = {"cancelled late", "cancelled twice", "cancelled by a scope"}
-# Longer than anything takes here. Seconds.
-TIMEOUT = 1000.0
 
 
 def _cases() -> Iterator[Any]:
@@ -69,9 +67,7 @@ def swept(name: str, way: str, loop: str, dsn: str, observer: Observer, director
 
 
 @pytest.mark.parametrize(("name", "way", "loop"), list(_cases()))
-def test_at_every_wait(
-    dsn: str, observer: Observer, tmp_path: Path, name: str, way: str, loop: str
-) -> None:
+def test_at_every_wait(dsn: str, observer: Observer, tmp_path: Path, name: str, way: str, loop: str) -> None:
     tally = swept(name, way, loop, dsn, observer, tmp_path)
     assert tally.waits > 0
     assert tally.broken_off == (0 if way == "shielded" else tally.broken_off)
