@@ -12,6 +12,7 @@ from psqlpy._async.hooks import Hooks
 from psqlpy._async.waiting import Waiting, too_late
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
+from psqlpy._io.closing import async_write_rest
 from psqlpy._io.drive import async_connect
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.notebook import session_settings
@@ -245,6 +246,8 @@ class Lending(Waiting):
                 link.send(request)
             if requests:
                 self._prepare(link)
+            if link.session.queue:
+                async_write_rest(link)
 
     def take_back(self, link: AsyncLink) -> None:
         """Note a connection whose handle is gone. May be called anywhere, by the garbage collector too."""

@@ -14,6 +14,7 @@ from psqlpy._async.opening import Cursors, Preparing, Streaming
 from psqlpy._async.pipelining import TransactionPipelining
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncTransactionBlock
+from psqlpy._io.closing import async_write_rest
 from psqlpy._naming import public
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
@@ -176,7 +177,11 @@ class Transaction(
 
     def _tell_rollback(self) -> None:
         if not self._connection.is_closed():
-            self._connection.link.send(Commands(self._closing_commands(commit=False)))
+            link = self._connection.link
+            link.send(Commands(self._closing_commands(commit=False)))
+            if link.session.queue:
+                # A cursor that is being closed holds it back.
+                async_write_rest(link)
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) != "begun":

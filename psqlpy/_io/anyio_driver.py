@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 
-from psqlpy._io.cancel import PATIENCE, Cancellation, break_off
+from psqlpy._io.cancel import DRAIN_BUDGET, PATIENCE, Cancellation, break_off
 from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import can_spawn, spawn_system_task
 from psqlpy._io.timeouts import query_timeout
@@ -34,6 +34,7 @@ class AnyioDriver:
 
     __slots__ = (
         "__weakref__",
+        "_is_writing_rest",
         "_reader",
         "_waiting",
         "_writer",
@@ -49,9 +50,10 @@ class AnyioDriver:
         self.loop = None
         self.cancellations: list[Cancellation] = []
         self.on_settled: Callable[[], None] | None = None
-        # Whose wait is for the socket, in either direction: a request, or the cancellation of one.
-        self._reader: Request | Cancellation | None = None
-        self._writer: Request | Cancellation | None = None
+        # Whose wait is for the socket, in either direction: a request, the cancellation of one, or `_write_rest`.
+        self._reader: Request | Cancellation | AnyioDriver | None = None
+        self._writer: Request | Cancellation | AnyioDriver | None = None
+        self._is_writing_rest = False
         # Those who wait while another one reads.
         self._waiting: dict[Request, anyio.Event] = {}
 
@@ -105,7 +107,7 @@ class AnyioDriver:
             self._waiting.pop(request, None)
             self.pass_on()
 
-    async def _turn(self, waiter: Request | Cancellation, request: Request | None) -> None:
+    async def _turn(self, waiter: Request | Cancellation | AnyioDriver, request: Request | None) -> None:
         """One wait, for the socket if nobody else waits for it, otherwise for the one who does."""
         session = self.session
         writes = session.wants_write and self._writer is None
@@ -133,7 +135,7 @@ class AnyioDriver:
         else:
             await anyio.sleep(PATIENCE)
 
-    def _stop_waiting(self, waiter: Request | Cancellation) -> None:
+    def _stop_waiting(self, waiter: Request | Cancellation | AnyioDriver) -> None:
         if self._reader is waiter:
             self._reader = None
         if self._writer is waiter:
@@ -228,6 +230,31 @@ class AnyioDriver:
                 break_off(self.session)
                 self.session.lost("the event loop ended while a cancelled statement was running")
             self._end_cancellation(cancellation)
+
+    def write_rest(self) -> None:
+        """Read until nothing waits any more to be written behind an answer that nobody waits for; returns at once."""
+        if not self._is_writing_rest and can_spawn():
+            self._is_writing_rest = True
+            spawn_system_task(self._write_rest)
+
+    async def _write_rest(self) -> None:
+        session = self.session
+        deadline = time.monotonic() + DRAIN_BUDGET
+        try:
+            while session.queue and not session.is_closed and time.monotonic() < deadline:
+                with anyio.move_on_after(PATIENCE):
+                    await self._turn(self, None)
+                self.pass_on()
+        except Exception as error:
+            # trio ends when a system task fails.
+            session.lost(f"reading failed: {error!r}")
+        finally:
+            self._is_writing_rest = False
+            if session.queue and session.is_settled:
+                # The server is silent, or the run ends: what its last user did would stay as it is.
+                session.lost("what comes before a ROLLBACK or a reset was not answered")
+            if session.is_closed:
+                self.end()
 
     def _end_cancellation(self, cancellation: Cancellation) -> None:
         self.cancellations.remove(cancellation)

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any, TypeAlias
 
 from psqlpy import exceptions
-from psqlpy._io.links import AsyncLink, SyncLink
+from psqlpy._io.links import AsyncLink, SyncLink, is_asyncio
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.request import Request
 
@@ -60,3 +60,15 @@ def sync_close(link: SyncLink | None, request: Request | None, deadline: float |
         except exceptions.ConnectionClosedError:
             # And everything on it.
             pass
+
+
+def async_write_rest(link: AsyncLink) -> None:
+    """See that what waits behind an answer is written, though nobody waits for that; asyncio's loop reads anyway."""
+    driver = link.driver
+    if driver is not None and not is_asyncio(driver):
+        driver.write_rest()
+
+
+def sync_write_rest(link: SyncLink) -> None:
+    """See that what waits behind an answer is written, though nobody waits for that; a tenth of a second at most."""
+    link.driver.write_rest()

@@ -237,6 +237,27 @@ class ThreadDriver:
             else:
                 time.sleep(_CANCEL_POLL / 1000)
 
+    def write_rest(self) -> None:
+        """Read until nothing waits any more to be written behind an answer that nobody waits for; else close."""
+        session = self.session
+        deadline = time.monotonic() + THREAD_DRAIN_BUDGET
+        while True:
+            with self.lock:
+                if self._reader is not None or not (session.queue and session.is_settled):
+                    # Somebody reads for all, or nothing is left.
+                    break
+                if time.monotonic() >= deadline:
+                    session.lost("what comes before a ROLLBACK or a reset was not answered")
+                    break
+                self._reader = session.queue[0]
+            try:
+                self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, _CANCEL_POLL))
+            finally:
+                self._reader = None
+        if session.is_closed:
+            self.end()
+        self.pass_on()
+
     def _on_return(self, cancellation: Cancellation) -> Callable[[], None]:
         def on_return() -> None:
             # Whoever drained may have left the rest to the others by now.

@@ -11,6 +11,7 @@ from functools import partial
 from psqlpy import exceptions
 from psqlpy._codecs.registry import Registry
 from psqlpy._config import ConnRecyclingMethod, PoolConfig
+from psqlpy._io.closing import sync_write_rest
 from psqlpy._io.drive import sync_connect
 from psqlpy._io.links import SyncLink
 from psqlpy._io.notebook import session_settings
@@ -244,6 +245,8 @@ class Lending(Waiting):
                 link.send(request)
             if requests:
                 self._prepare(link)
+            if link.session.queue:
+                sync_write_rest(link)
 
     def take_back(self, link: SyncLink) -> None:
         """Note a connection whose handle is gone. May be called anywhere, by the garbage collector too."""

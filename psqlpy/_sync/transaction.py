@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncTransactionBlock
+from psqlpy._io.closing import sync_write_rest
 from psqlpy._naming import public
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
@@ -177,7 +178,11 @@ class Transaction(
 
     def _tell_rollback(self) -> None:
         if not self._connection.is_closed():
-            self._connection.link.send(Commands(self._closing_commands(commit=False)))
+            link = self._connection.link
+            link.send(Commands(self._closing_commands(commit=False)))
+            if link.session.queue:
+                # A cursor that is being closed holds it back.
+                sync_write_rest(link)
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) != "begun":

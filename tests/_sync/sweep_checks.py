@@ -13,7 +13,7 @@ from tests.concurrency import sync_wait_until
 from tests.shells.observing import Observer
 
 # How long it may take until everything is as before. Seconds.
-SOON = 3.0
+SOON = 10.0
 
 BUSY = """
 SELECT string_agg(a.state || ': ' || a.query || coalesce(' holds ' || l.mode, ''), '; ')

@@ -26,8 +26,9 @@ from tests.sweep.interrupting import Interrupt, Outcome
 TOO_MANY = 400
 # Longer than anything takes here. Seconds.
 TIMEOUT = 1000.0
-# How long whoever is cancelled may take to leave, on a machine that has other things to do. Seconds.
-AT_ONCE = 0.35
+# How long whoever is broken off may take to leave. tests/shells/test_cancellation.py says how fast it is; here it is
+# that nobody waits for what doesn't come, on a machine that has other things to do. Seconds.
+AT_ONCE = 1.5
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The sweep in threads: signals in the main thread and timeouts, at each wait of a call and at any moment of it.
 
-A program, since KeyboardInterrupt is the main thread's, and pytest's too: `python -m tests.sweep.threads DSN WAY NAME...`
-prints a line of JSON for each operation, all of them without a name.
+A program, since KeyboardInterrupt is the main thread's, and pytest's: `python -m tests.sweep.threads DSN WAY NAME...`
+prints a line of JSON for each operation, all of them without a name; `failure` is what went wrong with one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -265,8 +266,12 @@ def main(dsn: str, way: str, *names: str) -> None:
             waits.install(patch)
             interrupt = waits.call
         for name in names or OPERATIONS:
-            tally = sweep(OPERATIONS[name], interrupt, stage)
-            print(json.dumps({"name": name, **vars(tally)}), flush=True)
+            try:
+                seen = vars(sweep(OPERATIONS[name], interrupt, stage))
+            except (Exception, KeyboardInterrupt):
+                seen = {"failure": traceback.format_exc()}
+                stage.take_stored()
+            print(json.dumps({"name": name, **seen}), flush=True)
 
 
 if __name__ == "__main__":
