@@ -62,11 +62,11 @@ def is_whole(pool: Any) -> bool:
 
 
 async def check_pool(pool: ConnectionPool) -> None:
-    """Each connection is clean and gets its own answers, and there are as many as there may be."""
+    """Each connection is clean and gets its own answers; where none is left, another one is made."""
     if pool._policy.closed:
         assert pool.status().size == 0
         return
-    held = [await pool.connection() for _ in range(pool.status().max_size)]
+    held = [await pool.connection() for _ in range(max(1, pool.status().size))]
     for connection in held:
         assert not await connection.in_transaction()
         await ask(connection)

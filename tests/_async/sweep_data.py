@@ -62,10 +62,10 @@ async def _stream(rig: Rig) -> None:
 @operation("stream() that is left early")
 async def _stream_left(rig: Rig) -> None:
     async with rig.pool.acquire() as connection:
-        async with connection.stream("SELECT generate_series(1, 100000)", chunk_size=10) as rows:
+        async with connection.stream("SELECT generate_series(1, 500)", chunk_size=10) as rows:
             async for _ in rows:
                 break
-        rows = connection.stream("SELECT generate_series(1, 100000)", chunk_size=10)
+        rows = connection.stream("SELECT generate_series(1, 500)", chunk_size=10)
         async for _ in rows:
             break
         await rows.aclose()
@@ -187,7 +187,7 @@ async def _copy_out(rig: Rig) -> None:
 @operation("copy_out() that is left early")
 async def _copy_out_left(rig: Rig) -> None:
     async with rig.pool.acquire() as connection:
-        async with connection.copy_out(query="SELECT generate_series(1, 1000000)") as rows:
+        async with connection.copy_out(query="SELECT generate_series(1, 20000)") as rows:
             async for _ in rows:
                 break
         await ask(connection)

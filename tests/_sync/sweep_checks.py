@@ -64,11 +64,11 @@ def is_whole(pool: Any) -> bool:
 
 
 def check_pool(pool: ConnectionPool) -> None:
-    """Each connection is clean and gets its own answers, and there are as many as there may be."""
+    """Each connection is clean and gets its own answers; where none is left, another one is made."""
     if pool._policy.closed:
         assert pool.status().size == 0
         return
-    held = [pool.connection() for _ in range(pool.status().max_size)]
+    held = [pool.connection() for _ in range(max(1, pool.status().size))]
     for connection in held:
         assert not connection.in_transaction()
         ask(connection)

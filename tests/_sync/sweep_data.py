@@ -63,10 +63,10 @@ def _stream(rig: Rig) -> None:
 @operation("stream() that is left early")
 def _stream_left(rig: Rig) -> None:
     with rig.pool.acquire() as connection:
-        with connection.stream("SELECT generate_series(1, 100000)", chunk_size=10) as rows:
+        with connection.stream("SELECT generate_series(1, 500)", chunk_size=10) as rows:
             for _ in rows:
                 break
-        rows = connection.stream("SELECT generate_series(1, 100000)", chunk_size=10)
+        rows = connection.stream("SELECT generate_series(1, 500)", chunk_size=10)
         for _ in rows:
             break
         rows.aclose()
@@ -188,7 +188,7 @@ def _copy_out(rig: Rig) -> None:
 @operation("copy_out() that is left early")
 def _copy_out_left(rig: Rig) -> None:
     with rig.pool.acquire() as connection:
-        with connection.copy_out(query="SELECT generate_series(1, 1000000)") as rows:
+        with connection.copy_out(query="SELECT generate_series(1, 20000)") as rows:
             for _ in rows:
                 break
         ask(connection)
