@@ -195,7 +195,10 @@ class Copying:
             found = await find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
             return await sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
-        except Exception:
+        except GeneratorExit:
+            # Nobody resumes the call any more: there is no waiting.
+            raise
+        except BaseException:
             if items is not None:
                 await items.close()
             raise

@@ -196,7 +196,10 @@ class Copying:
             found = find_records(connection, self._family, items, first, target, columns, deadline)
             plan = found.plan
             return sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
-        except Exception:
+        except GeneratorExit:
+            # Nobody resumes the call any more: there is no waiting.
+            raise
+        except BaseException:
             if items is not None:
                 items.close()
             raise

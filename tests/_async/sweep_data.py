@@ -105,7 +105,6 @@ async def _copy_binary(rig: Rig) -> None:
 async def _copy_records(rig: Rig) -> None:
     async with rig.pool.acquire() as connection:
         assert await connection.copy_records_to_table(rig.table, rig.records()) == 3
-        await ask(connection)
 
 
 @operation("copy_records_to_table(), long", rows=20_000)
@@ -124,7 +123,6 @@ async def _slowly(items: list[Any]) -> AsyncIterator[Any]:
 async def _copy_slow_records(rig: Rig) -> None:
     async with rig.pool.acquire() as connection:
         assert await connection.copy_records_to_table(rig.table, _slowly(rig.records())) == 3
-        await ask(connection)
 
 
 @operation("copy_in() of bytes", rows=3)

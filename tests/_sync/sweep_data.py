@@ -106,7 +106,6 @@ def _copy_binary(rig: Rig) -> None:
 def _copy_records(rig: Rig) -> None:
     with rig.pool.acquire() as connection:
         assert connection.copy_records_to_table(rig.table, rig.records()) == 3
-        ask(connection)
 
 
 @operation("copy_records_to_table(), long", rows=20_000)
@@ -125,7 +124,6 @@ def _slowly(items: list[Any]) -> Iterator[Any]:
 def _copy_slow_records(rig: Rig) -> None:
     with rig.pool.acquire() as connection:
         assert connection.copy_records_to_table(rig.table, _slowly(rig.records())) == 3
-        ask(connection)
 
 
 @operation("copy_in() of bytes", rows=3)

@@ -116,7 +116,8 @@ class Waits:
         except KeyboardInterrupt:
             is_broken_off = True
         except exceptions.Error as raised:
-            if not isinstance(raised, TimeoutError) or self.count <= place:
+            # What is cleaned up is out of time, too: then the next statement finds the connection closed.
+            if not isinstance(raised, TimeoutError | exceptions.ConnectionClosedError) or self.count <= place:
                 raise
             is_broken_off, error = True, raised
         finally:
