@@ -35,7 +35,7 @@ from tests.shells.observing import Observer
 from tests.sweep import remains
 from tests.sweep.clocks import Clock, movable_clock
 from tests.sweep.engine import AT_ONCE, TIMEOUT, Stage, Tally, made_stage
-from tests.sweep.interrupting import Outcome
+from tests.sweep.interrupting import OUT_OF_TIME, Outcome
 
 assert sweep_data and sweep_statements
 
@@ -116,8 +116,7 @@ class Waits:
         except KeyboardInterrupt:
             is_broken_off = True
         except exceptions.Error as raised:
-            # What is cleaned up is out of time, too: then the next statement finds the connection closed.
-            if not isinstance(raised, TimeoutError | exceptions.ConnectionClosedError) or self.count <= place:
+            if not isinstance(raised, OUT_OF_TIME) or self.count <= place:
                 raise
             is_broken_off, error = True, raised
         finally:
