@@ -54,12 +54,12 @@ def run_asyncio(main: Main, clock: Clock) -> Any:
 
 def run_uvloop(main: Main, clock: Clock) -> Any:
     """Its timers are libuv's: those that are due after a jump are called by ourselves."""
-    uvloop = pytest.importorskip("uvloop")
+    uvloop: Any = pytest.importorskip("uvloop")
 
     class Timer:
         def __init__(self, loop: Any, delay: float, call: Callable[[], object]) -> None:
             self.loop, self.call = loop, call
-            self.moment = loop.time() + delay
+            self.moment: float = loop.time() + delay
             self.is_over = False
             loop.timers.add(self)
             uvloop.Loop.call_later(loop, delay, self.run)
@@ -80,7 +80,7 @@ def run_uvloop(main: Main, clock: Clock) -> Any:
         def when(self) -> float:
             return self.moment
 
-    class Loop(uvloop.Loop):  # type: ignore[misc, valid-type]  # uvloop is imported where it is wanted
+    class Loop(uvloop.Loop):  # type: ignore[misc]  # it is imported where it is wanted
         def __init__(self) -> None:
             self.timers: set[Timer] = set()
 
@@ -102,8 +102,15 @@ def run_uvloop(main: Main, clock: Clock) -> Any:
         clock.others.append(asyncio.get_running_loop().after_jump)  # type: ignore[attr-defined]  # ours
         return await main()
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(call())
+    loop = Loop()
+    asyncio.set_event_loop(loop)
+    try:
+        answer = loop.run_until_complete(call())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        return answer
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def run_trio(main: Main, clock: Clock) -> Any:

@@ -95,9 +95,8 @@ async def sweep(operation: Operation, interrupt: Interrupt, stage: Stage) -> Tal
     for place in range(TOO_MANY):
         try:
             outcome = await _attempt(operation, interrupt, place, stage, tally)
-        except BaseException as error:
-            error.add_note(f"{operation.name}, wait {place}")
-            raise
+        except Exception as error:
+            raise AssertionError(f"{operation.name}, wait {place}: {error!r}") from error
         tally.attempts += 1
         tally.broken_off += outcome.is_broken_off
         if not outcome.is_reached:

@@ -10,14 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests._async import sweep_data, sweep_statements
+import tests._async.sweep_data
+import tests._async.sweep_statements  # noqa: F401  # they enter their operations
 from tests._async.sweep_rig import OPERATIONS
 from tests.shells.observing import Observer
 from tests.sweep.clocks import RUNNERS, movable_clock
 from tests.sweep.engine import TIMEOUT, Tally, made_stage, sweep
 from tests.sweep.interrupting import early, late, out_of_time, scope, shielded, twice
-
-assert sweep_data and sweep_statements
 
 WAYS = {
     "cancelled": early,

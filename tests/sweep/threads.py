@@ -25,9 +25,11 @@ import psycopg
 import pytest
 
 import psqlpy._io.thread_driver as thread_driver
+import tests._sync.sweep_data
+import tests._sync.sweep_statements  # noqa: F401  # they enter their operations
 from psqlpy import exceptions
 from psqlpy._io import primitives
-from tests._sync import sweep_data, sweep_statements
+from psqlpy._pq.connection import wait
 from tests._sync.sweep_checks import SOON, check_pool, check_stored, count_sessions, wait_clean, wait_for
 from tests._sync.sweep_rig import OPERATIONS, Operation, Rig
 from tests.concurrency import sync_wait_until
@@ -36,8 +38,6 @@ from tests.sweep import remains
 from tests.sweep.clocks import Clock, movable_clock
 from tests.sweep.engine import AT_ONCE, TIMEOUT, Stage, Tally, made_stage
 from tests.sweep.interrupting import OUT_OF_TIME, Outcome
-
-assert sweep_data and sweep_statements
 
 AT_RANDOM = "interrupted at random"
 WAYS = ("interrupted", "interrupted late", "interrupted twice", "out of time", AT_RANDOM)
@@ -61,28 +61,28 @@ class Waits:
         self.place, self.count, self.begun = place, 0, None
         self.is_armed = True
 
-    def wrap(self, wait: Callable[..., Any], nothing: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, waits: Callable[..., Any], nothing: Callable[..., Any]) -> Callable[..., Any]:
         """`nothing` says what it returns when its time is over, and None where that can't be."""
 
         def waited(*arguments: Any) -> Any:
             if not self.is_armed or threading.current_thread() is not threading.main_thread():
-                return wait(*arguments)
+                return waits(*arguments)
             number, self.count = self.count, self.count + 1
             if number < self.place or (number > self.place and self.way != "interrupted twice"):
-                return wait(*arguments)
+                return waits(*arguments)
             if self.way == "out of time":
                 self.clock.jump(2 * TIMEOUT)
                 self.note()
                 answer = nothing(*arguments)
-                return wait(*arguments) if answer is None else answer
+                return waits(*arguments) if answer is None else answer
             if self.way == "interrupted late":
-                answer = wait(*arguments)
+                answer = waits(*arguments)
                 self.note()
                 signal.raise_signal(signal.SIGINT)
                 return answer
             self.note()
             signal.raise_signal(signal.SIGINT)
-            return wait(*arguments)
+            return waits(*arguments)
 
         return waited
 
@@ -91,7 +91,7 @@ class Waits:
             self.begun = time.monotonic()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(thread_driver, "wait", self.wrap(thread_driver.wait, lambda *_: 0))
+        patch.setattr(thread_driver, "wait", self.wrap(wait, lambda *_: 0))
         patch.setattr(
             thread_driver,
             "wait_any",
@@ -166,9 +166,8 @@ def sweep(operation: Operation, way: str, interrupt: Call, stage: Stage) -> Tall
     for place in range(MOST_WAITS if way != AT_RANDOM else RANDOM_TIMES + 1):
         try:
             outcome = _attempt(operation, interrupt, place, stage, tally)
-        except BaseException as error:
-            error.add_note(f"{operation.name}, wait {place}")
-            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise AssertionError(f"{operation.name}, wait {place}: {error!r}") from error
         tally.attempts += 1
         tally.broken_off += outcome.is_broken_off
         if not outcome.is_reached:
