@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 import tests._async.sweep_data
-import tests._async.sweep_statements  # noqa: F401  # they enter their operations
+import tests._async.sweep_statements
+import tests._async.sweep_transactions  # noqa: F401  # they enter their operations
 from tests._async.sweep_rig import OPERATIONS
 from tests.shells.observing import Observer
 from tests.sweep.clocks import RUNNERS, movable_clock

@@ -27,7 +27,8 @@ import pytest
 
 import psqlpy._io.thread_driver as thread_driver
 import tests._sync.sweep_data
-import tests._sync.sweep_statements  # noqa: F401  # they enter their operations
+import tests._sync.sweep_statements
+import tests._sync.sweep_transactions  # noqa: F401  # they enter their operations
 from psqlpy import exceptions
 from psqlpy._io import primitives
 from psqlpy._pq.connection import wait
