@@ -30,6 +30,7 @@ FIRST = (
     "tests/embedded/test_embedded.py",
     "tests/codecs/test_families.py",
     "tests/shells/test_every_step.py",
+    "tests/sweep/test_tasks.py",
     "tests/hostile/test_black_hole.py",
     "tests/shells/test_timeouts.py",
     "tests/shells/test_handles_in_cycles.py",
