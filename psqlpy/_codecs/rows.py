@@ -8,7 +8,7 @@ from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
 from psqlpy._codecs.gathered import are_atomic
-from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder
+from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder, mismatch
 from psqlpy._record import Record, record_type
 from psqlpy.exceptions import DataError, RustToPyValueMappingError
 
@@ -161,6 +161,8 @@ class ResultPlan:
     def value(self, result: PGresult, row: int, column: int) -> Any:
         """Decode one cell. Raises DataError if it can't be decoded, IndexError if it isn't there."""
         if not (0 <= row < result.row_count and 0 <= column < len(self.names)):
+            if 0 <= row < result.row_count and 0 <= column < result.column_count:
+                raise mismatch()
             raise IndexError(f"no row {row} or no column {column} in the result")
         reason, value = self._decoder.cell(result, row, column)
         if reason != Cell.DECODED:

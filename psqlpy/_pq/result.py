@@ -256,7 +256,7 @@ class RowDecoder:
             pointer, view = _make_buffer(capacity)
             reason = lib.psq_decode_cell(result.pointer, self._plan, row, column, pointer)
             if reason == Cell.MISMATCH:
-                raise _mismatch()
+                raise mismatch()
             if reason != Cell.NO_ROOM:
                 return reason, None if reason else loads(view)
             capacity *= 2
@@ -280,11 +280,11 @@ def _decode_larger(decode: Any, flags: int, result: PGresult, plan: Any, *span: 
         buffer = _make_buffer(capacity)
         flags = decode(result.pointer, plan, *span, buffer[0])
     if flags >= _NO_ROOM:
-        raise _mismatch()
+        raise mismatch()
     return flags, buffer
 
 
-def _mismatch() -> InternalError:
+def mismatch() -> InternalError:
     return InternalError(
         "the result has other rows, columns or formats than it was announced with: fetch it again"
     )

@@ -155,6 +155,10 @@ class Batch(Query):
             self.landed += 1
         else:
             self.result = result
+            self.heard += 1
+
+    def _is_answered(self, heard: int) -> bool:
+        return self.landed == self.sent if self.executing else super()._is_answered(heard)
 
     def receive_count(self, count: int) -> None:
         before = min(count, self.skip)

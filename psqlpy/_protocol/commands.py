@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._pq.enums import TransactionStatus
-from psqlpy._protocol.failures import Fields, failed
+from psqlpy._protocol.failures import Fields, failed, out_of_step
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.statements import Statement
@@ -53,6 +53,8 @@ class Commands(Request):
     def land(self, session: Session) -> bool:
         if self.failure is not None:
             self.fail(failed(self.failure, self.family))
+        elif not self.silent and len(self._results) != len(self.commands):
+            return out_of_step(session, self)
         return True
 
 

@@ -13,6 +13,8 @@ from psqlpy._pq.connection import PGconn
 from psqlpy._pq.copy import BROKEN, END, FULL, CopyBuffer
 from psqlpy._pq.enums import ExecStatus
 from psqlpy._protocol.dialogue import Talk
+from psqlpy._protocol.failures import OUT_OF_STEP
+from psqlpy._protocol.outage import COPYING
 from psqlpy._protocol.pausing import PausingDialogue
 from psqlpy._protocol.want import Want
 
@@ -60,10 +62,15 @@ class Copy(PausingDialogue):
             following = yield from next_result(pgconn)
             if following is None:
                 break
+            if following.status in COPYING:
+                # libpq would say so for ever.
+                raise exceptions.ConnectionLostError(OUT_OF_STEP)
             if result is None or result.status != ExecStatus.FATAL_ERROR:
                 result = following
         if result is None:
             raise exceptions.ConnectionLostError(pgconn.error_message)
+        if result.status == ExecStatus.TUPLES_OK:
+            raise exceptions.ConnectionLostError(OUT_OF_STEP)
         self.value = result
 
     def flush(self, pgconn: PGconn) -> Talk:

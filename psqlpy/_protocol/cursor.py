@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.date_style import in_style
-from psqlpy._protocol.failures import failed
+from psqlpy._protocol.failures import failed, out_of_step
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.statements import Statement
@@ -139,6 +139,8 @@ class OpenCursor(Opening):
     def land(self, session: Session) -> bool:
         if not self.executing or self.failure is not None or self.refusal is not None or self.result is None:
             return super().land(session)
+        if self.heard != 2:
+            return out_of_step(session, self)
         # What was declared decides: the table may have changed since the statement was prepared.
         columns = self.columns = self.result.columns()
         registry = session.registry
@@ -177,9 +179,11 @@ class Fetch(Request):
                 failed(self.failure, exceptions.CursorNotOpenError if gone else exceptions.CursorFetchError)
             )
             return True
+        if self.result is None:
+            return out_of_step(session, self)
         if self.plan.has_dates:
             self.plan = in_style(session, self.plan, self.columns)
-        if not self.plan.self_described or self.result is None:
+        if not self.plan.self_described:
             return True
 
         def learn() -> None:

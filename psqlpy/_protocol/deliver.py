@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from psqlpy._protocol.outage import FATAL_ERROR, refuses_writes
+from psqlpy._protocol.outage import FATAL_ERROR, heed_error
 from psqlpy._protocol.request import TUPLES_OK
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def deliver(session: Session, results: Sequence[tuple[int, PGresult | None]]) ->
         elif status == TUPLES_OK and flights[0].everyday:
             rows = result
         else:
-            session.outage |= status == FATAL_ERROR and refuses_writes(session.pgconn, result)
             flights[0].receive(session, status, result)
+            if status == FATAL_ERROR:
+                heed_error(session, result)
     if rows is not None and flights:
         flights[0].receive(session, TUPLES_OK, rows)

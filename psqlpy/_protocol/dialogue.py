@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from psqlpy import exceptions
 from psqlpy._pq.connection import PGconn
 from psqlpy._protocol.classify import may_prepare
-from psqlpy._protocol.outage import refuses_writes
+from psqlpy._protocol.outage import BAD_RESPONSE, FATAL_ERROR, heed_error
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.want import Want
 
@@ -67,8 +67,11 @@ class Dialogue(Request):
         except StopIteration as ended:
             self.value = ended.value
             results = ended.value if isinstance(ended.value, list) else [ended.value]
-            if any(refuses_writes(session.pgconn, result) for result in results if result is not None):
-                session.outage = True
+            for result in results:
+                if result is not None and result.status in (FATAL_ERROR, BAD_RESPONSE):
+                    heed_error(session, result)
+            if session.is_closed:
+                return
             if self.drops_prepared and any(result.command_tag in _DROPPED_ALL for result in self.value):
                 session.statements.clear()
             self._end(session, None)

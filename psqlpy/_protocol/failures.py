@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._protocol.classify import StatementTraits
@@ -11,7 +12,13 @@ from psqlpy._protocol.client_encoding import check_client_encoding
 from psqlpy._protocol.sql_text import tokenize
 from psqlpy._protocol.statements import Statement
 
+if TYPE_CHECKING:
+    from psqlpy._protocol.request import Request
+    from psqlpy._protocol.session import Session
+
 Fields = dict[str, str | None]
+
+OUT_OF_STEP = "the server's answers are not those to what it was asked"
 
 # The statement's name is unknown to the server, or taken: a pooler has changed the backend, or DEALLOCATE ran.
 _NAME_TROUBLE = ("26000", "42P05")
@@ -62,8 +69,7 @@ def failed(
     prefix: str = "",
 ) -> exceptions.Error:
     """The exception for a failed request of `family`."""
-    if failure.get("sqlstate") is None or _is_fatal(failure):
-        # libpq itself, or the server's last word: the connection broke while the request was out.
+    if is_last(failure):
         error = exceptions.combine(exceptions.ConnectionLostError, family)(
             f"connection is lost: {_first_line(failure.get('message_primary'))}"
         )
@@ -104,6 +110,11 @@ def hung_up(reason: str, said: Iterable[Fields]) -> exceptions.ConnectionLostErr
     return error
 
 
+def is_last(failure: Fields) -> bool:
+    """Whether it is libpq's own, which can't read what the server says or lost it, or the server's last word."""
+    return failure.get("sqlstate") is None or _is_fatal(failure)
+
+
 def _is_fatal(fields: Fields) -> bool:
     return fields.get("severity_nonlocalized", fields.get("severity")) in ("FATAL", "PANIC")
 
@@ -130,6 +141,16 @@ def closed(
     error.safe_to_retry = not written or sqlstate == _IDLE_SESSION
     error.may_have_committed = written and sqlstate not in (_IDLE_SESSION, _IDLE_TRANSACTION)
     return error
+
+
+def out_of_step(session: Session, request: Request) -> bool:
+    """End a request whose flight has landed without its answers, or with others; returns what its `land` has to.
+
+    Nobody knows what the next answer would belong to.
+    """
+    session.lost(OUT_OF_STEP)
+    request.fail(closed(session.close_reason, request.family, written=request.written))
+    return True
 
 
 #: libpq takes a message of more than 30,000 bytes that describes parameters for garbage, and hangs up.

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from psqlpy import exceptions
 from psqlpy._pq.enums import ConnStatus, ExecStatus
+from psqlpy._protocol.failures import is_last
 
 if TYPE_CHECKING:
     from psqlpy._pq.connection import PGconn
     from psqlpy._pq.result import PGresult
+    from psqlpy._protocol.session import Session
 
 FATAL_ERROR = int(ExecStatus.FATAL_ERROR)
+BAD_RESPONSE = int(ExecStatus.BAD_RESPONSE)
+COPYING = (int(ExecStatus.COPY_IN), int(ExecStatus.COPY_OUT), int(ExecStatus.COPY_BOTH))
 
 # The server is shut down, has crashed, doesn't take connections; the network or a proxy says that it is gone.
 _ENDS_ALL = ("57P01", "57P02", "57P03")
@@ -32,6 +36,16 @@ def is_outage(pgconn: PGconn, reason: exceptions.ConnectionLostError) -> bool:
 def ends_all(sqlstate: str | None) -> bool:
     """Whether a server that says so has no use for its other connections either."""
     return sqlstate is not None and (sqlstate in _ENDS_ALL or sqlstate.startswith("08"))
+
+
+def heed_error(session: Session, failed: PGresult) -> None:
+    """What an error says of the connection and its neighbours. A message that libpq can't read is the last one.
+
+    libpq would go on with what it takes for the next, but nobody knows what that belongs to.
+    """
+    session.outage |= refuses_writes(session.pgconn, failed)
+    if is_last(fields := failed.diagnostics()):
+        session.lost(fields["message_primary"] or session.pgconn.error_message)
 
 
 def refuses_writes(pgconn: PGconn, failed: PGresult) -> bool:

@@ -19,6 +19,7 @@ from psqlpy._protocol.failures import (
     is_stale,
     is_wide,
     may_be_outdated,
+    out_of_step,
 )
 from psqlpy._protocol.query import FATAL_ERROR, PIPELINE_ABORTED, Query, describe
 from psqlpy._protocol.statements import Statement
@@ -192,6 +193,9 @@ class Pipeline(Query):
 
     def _take_answers(self, session: Session) -> bool:
         answers, self.answers = self.answers, []
+        expected = self.stop - len(self.results) if self.executing else 2 * len(self.preparing)
+        if self.failure is None and (self.skip or len(answers) != expected):
+            return out_of_step(session, self)
         if not self.executing:
             # Of each the answers to Parse and Describe; after a failure only of those before it.
             described = list(zip(self.preparing, answers[1::2], strict=self.failure is None))

@@ -22,6 +22,7 @@ from psqlpy._protocol.failures import (
     is_stale,
     is_wide,
     may_be_outdated,
+    out_of_step,
 )
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
@@ -60,6 +61,8 @@ class Query(Request):
     refusal: Exception | None = None
     # How many results of `before` are still to come.
     skip = 0
+    # How many others have come.
+    heard = 0
     # The rows of a long answer, decoded as they came.
     gathered: Gathered | None = None
 
@@ -156,6 +159,7 @@ class Query(Request):
     def _write_prepare(self, session: Session, statement: Statement) -> None:
         self._check_text(statement)
         self.executing = False
+        self.heard = 0
         self.holds_followers = True
         pgconn = session.pgconn
         query = statement.text.encode()
@@ -173,6 +177,7 @@ class Query(Request):
     def _write_question(self, session: Session, statement: Statement) -> None:
         """Have the text parsed once more, as the unnamed statement: would its parameters be of other types now?"""
         self.executing = False
+        self.heard = 0
         self.holds_followers = True
         pgconn = session.pgconn
         sent = self._send_before(session) and pgconn.send_prepare(b"", statement.text.encode())
@@ -223,6 +228,7 @@ class Query(Request):
         else:
             # Of a prepare flight Describe's answer comes second and stays.
             self.result = result
+            self.heard += 1
 
     def take(self, session: Session, rows: PGresult) -> bool:
         if not self.everyday:
@@ -240,6 +246,9 @@ class Query(Request):
     def land(self, session: Session) -> bool:
         statement = self.statement
         assert statement is not None
+        heard, self.heard = self.heard, 0
+        if self.failure is None and not self._is_answered(heard):
+            return out_of_step(session, self)
         if self.executing and self.failure is None:
             if self.gathered is not None:
                 self._end_gathering(statement, self.gathered)
@@ -258,6 +267,10 @@ class Query(Request):
             return self._look_up(session, described, unknown)
         describe(session, statement, described)
         return False
+
+    def _is_answered(self, heard: int) -> bool:
+        """Whether so many results are all that belongs to the flight that has landed."""
+        return not self.skip and heard == (1 if self.executing else 2)
 
     def _unknown(self, session: Session, described: PGresult) -> list[int]:
         """The types to ask about before it is executed."""

@@ -50,10 +50,14 @@ def simple_query(pgconn: PGconn, query: bytes) -> Talk:
             return results
         if result.status == ExecStatus.COPY_IN:
             # The server waits for data that nobody will send.
-            pgconn.put_copy_end(_COPY_REFUSED)
+            if pgconn.put_copy_end(_COPY_REFUSED) < 0:
+                raise exceptions.ConnectionLostError(pgconn.error_message)
             yield from flush(pgconn)
         elif result.status == ExecStatus.COPY_OUT:
             yield from _drop_copy_out(pgconn)
+        elif result.status == ExecStatus.COPY_BOTH:
+            # Replication; libpq would say so for ever.
+            raise exceptions.ConnectionLostError("COPY has begun where it can't be carried out")
         else:
             results.append(result)
 

@@ -17,7 +17,8 @@ from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.cursor import Opening
 from psqlpy._protocol.date_style import in_style
 from psqlpy._protocol.dialogue import Talk
-from psqlpy._protocol.failures import closed, failed
+from psqlpy._protocol.failures import OUT_OF_STEP, closed, failed, is_last
+from psqlpy._protocol.outage import COPYING
 from psqlpy._protocol.pausing import PausingDialogue
 from psqlpy._protocol.query import BAD_RESPONSE, FATAL_ERROR
 from psqlpy._protocol.simple_query import flush
@@ -87,6 +88,9 @@ class Stream(PausingDialogue):
             readable = False
             if last is not None and last.status in (FATAL_ERROR, BAD_RESPONSE):
                 self.failure = last.diagnostics()
+            elif last is not None and last.status in COPYING:
+                # libpq would say so for ever.
+                raise exceptions.ConnectionLostError(OUT_OF_STEP)
             if rows is not None and not self.is_left:
                 if not is_checked:
                     is_checked = True
@@ -102,6 +106,8 @@ class Stream(PausingDialogue):
                 # The others' turn, however much there is to be dropped.
                 yield Want.TURN
         if self.failure is not None:
+            if is_last(self.failure):
+                raise exceptions.ConnectionLostError(self.failure["message_primary"])
             raise failed(self.failure, self.family, self.text)
 
     def _check_columns(self, rows: PGresult) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from psqlpy._codecs import catalog, oids, self_described
 from psqlpy._pq.enums import ExecStatus, TransactionStatus
+from psqlpy._protocol.failures import out_of_step
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import State
 
@@ -88,6 +89,8 @@ class TypeLookup(Request):
             except (ValueError, LookupError):
                 # Not PostgreSQL's catalog: something that only speaks its protocol.
                 registry.give_up(self.types)
+        else:
+            return out_of_step(session, self)
         self.then(not registry.unknown(self.types))
         return True
 

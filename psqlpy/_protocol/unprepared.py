@@ -17,7 +17,14 @@ from psqlpy._codecs.codec import TEXT
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.classify import StatementTraits
 from psqlpy._protocol.date_style import in_style
-from psqlpy._protocol.failures import Fields, check_pipelined, failed, is_wide, may_be_outdated
+from psqlpy._protocol.failures import (
+    Fields,
+    check_pipelined,
+    failed,
+    is_wide,
+    may_be_outdated,
+    out_of_step,
+)
 from psqlpy._protocol.query import COMMAND_OK, FATAL_ERROR, PIPELINE_ABORTED, TUPLES_OK
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.type_lookup import can_look_up, look_up, settle, unknown_types
@@ -148,9 +155,9 @@ class Unprepared(Request):
                 )
             )
             return True
-        assert answer is not None
-        array = answer.value_bytes(0, 0)
-        assert array is not None
+        array = answer.value_bytes(0, 0) if answer is not None and answer.row_count else None
+        if array is None:
+            return out_of_step(session, self)
         self._remember(tuple(map(int, array[1:-1].split(b","))), ())
         self.unknown = session.registry.unknown(self.descriptions[self.text][0])
         return self._look_up(session) if self.unknown else False
@@ -190,6 +197,8 @@ class Unprepared(Request):
                 self.described = result
             return
         elif self.encoded:
+            if self.result is not None:
+                out_of_step(session, self)
             self.result = result
         elif self.described is None and status in (COMMAND_OK, TUPLES_OK):
             self.described = result
@@ -271,6 +280,8 @@ class Unprepared(Request):
                 return False
             family = exceptions.TransactionBeginError if self.skip else self.family
             self.fail(failed(self.failure, family, None if self.skip else self.text))
+        elif self.result is None and not self.abandoned:
+            return out_of_step(session, self)
         elif self.result is not None and self.plan is not None:
             unread = self._check_columns(session, self.result)
             if unread and self.traits.only_reads and not (self.retried or self.abandoned):

@@ -40,6 +40,7 @@ class UnpreparedBatch(Batch):
             return
         self.is_asking = True
         self.result = None
+        self.heard = 0
         pgconn = session.pgconn
         sent = self._send_before(session) and pgconn.send_prepare(b"", statement.text.encode())
         sent = sent and pgconn.send_flush_request()

@@ -372,12 +372,13 @@ def test_what_is_left_for_the_next_user_is_known(rig: Rig) -> None:
     assert rig.session.is_settled and rig.session.state is State.READY
 
 
-def test_an_unknown_result_is_the_callers(rig: Rig) -> None:
+def test_a_result_that_is_one_too_many_is_the_end(rig: Rig) -> None:
     rig.prepare("SELECT 1")
     query = rig.query("SELECT 1")
     rig.conn.answers.append((int(ExecStatus.BAD_RESPONSE), FakeResult(ExecStatus.BAD_RESPONSE)))
     rig.run()
-    assert query.done and rig.session.is_quiet
+    assert query.done and rig.session.is_closed
+    assert isinstance(query.error, exceptions.ConnectionLostError) and query.error.may_have_committed
 
 
 def test_whether_it_is_settled_may_be_asked_while_another_thread_begins_a_statement(rig: Rig) -> None:
