@@ -6,6 +6,7 @@ It knows nothing of PostgreSQL. Every change of behaviour has taken effect when 
 from __future__ import annotations
 
 import heapq
+import random
 import selectors
 import socket
 import struct
@@ -61,6 +62,13 @@ class Proxy:
         self._black_hole = False
         self._delays = {True: 0.0, False: 0.0}
         self._split = 0
+        self._trap: Callable[[], None] | None = None
+        self._trap_after = 0
+        self._corruption: random.Random | None = None
+        #: When what `at` was told to do was done; None before.
+        self.sprung_at: float | None = None
+        #: Bytes for clients, ever.
+        self.passed_to_client = 0
         #: How many connections were ever accepted.
         self.accepted = 0
         #: What broke the proxy itself; None as it should be.
@@ -109,6 +117,23 @@ class Proxy:
 
         self._ask(change)
 
+    def corrupt(self, seed: int | None) -> None:
+        """Change one byte in 50 of those for clients, as `seed` says; None: no more."""
+
+        def change() -> None:
+            self._corruption = None if seed is None else random.Random(seed)
+
+        self._ask(change)
+
+    def at(self, count: int, change: Callable[[Proxy], None] | None) -> None:
+        """Have one of these done when `count` more bytes for clients have passed, exactly there; None: forget it."""
+
+        def arm() -> None:
+            self._trap = None if change is None else lambda: change(self)
+            self._trap_after, self.sprung_at = count, None
+
+        self._ask(arm)
+
     def reset_all(self) -> None:
         """Break all present connections: both sides get RST."""
 
@@ -136,6 +161,9 @@ class Proxy:
     # The thread
 
     def _ask(self, change: Callable[[], None]) -> None:
+        if threading.current_thread() is self._thread:
+            change()
+            return
         done = threading.Event()
         self._asked.append((change, done))
         self._wake_write.send(b"x")
@@ -232,6 +260,28 @@ class Proxy:
             return
         if not data:
             half.source_open = False
+        if half.to_server or not data:
+            self._take(half, data)
+            return
+        self.passed_to_client += len(data)
+        if self._trap is None or len(data) < self._trap_after:
+            self._trap_after -= len(data)
+            self._take(half, data)
+            return
+        trap, self._trap = self._trap, None
+        before, rest = data[: self._trap_after], data[self._trap_after :]
+        if before:
+            self._take(half, before)
+        self.sprung_at = time.monotonic()
+        trap()
+        if rest and half.source in self._halves and half.target_open:
+            self._take(half, rest)
+
+    def _take(self, half: _Half, data: bytes) -> None:
+        """Have bytes on their way; none of them are the end."""
+        if self._corruption is not None and not half.to_server:
+            dice = self._corruption
+            data = bytes(byte if dice.random() > 0.02 else dice.randrange(256) for byte in data)
         delay = self._delays[half.to_server]
         due = time.monotonic() + delay
         half.pieces.append((due, data))
@@ -239,7 +289,7 @@ class Proxy:
         if delay:
             self._numbers += 1
             heapq.heappush(self._timers, (due, self._numbers, half))
-        else:
+        elif not self._black_hole:
             self._write(half)
         if half.source in self._halves:
             self._register(half.source)
