@@ -7,7 +7,8 @@ The caller leaves at once; then
 - one with neighbours: its answer is dropped. When it has run for `PATIENCE` as the oldest in flight, the server is
   asked, neighbours or not: one that is hit instead is executed again, if no transaction is open;
 - of several whose callers have left, the server is asked about one after the other;
-- if such a statement hasn't ended `DRAIN_BUDGET` after the server was asked about it, the connection is closed.
+- if such a statement hasn't ended `DRAIN_BUDGET` after the server was asked about it, the connection is closed; so it is
+  if that long only housekeeping was in front of it, of which nobody is asked.
 """
 
 from __future__ import annotations
@@ -92,6 +93,11 @@ class Cancellation:
             return PATIENCE
         elif self._runs_alone() or (session.flights[0] is self.request and now - self._left_at >= PATIENCE):
             self._ask(on_return)
+        elif now - self._left_at >= self._budget and not self.others_wait():
+            # Behind housekeeping, which the server doesn't answer either, and which isn't to be cancelled.
+            session.outage = True
+            session.lost("what was sent before did not end")
+            self.over = True
         return PATIENCE
 
     def _runs_alone(self) -> bool:

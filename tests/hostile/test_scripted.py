@@ -266,6 +266,45 @@ async def test_a_commit_without_its_answer_is_not_reported_as_done() -> None:
             assert await pool.fetch_val("SELECT 'x'") == "SELECT 'x'"
 
 
+def silent_at_reset(backend: Backend) -> None:
+    """Falls silent for good when a connection is cleaned for its next user."""
+    backend.send(greeting())
+    silent = False
+    while True:
+        kind, body = backend.receive()
+        silent = silent or (kind == b"P" and b"RESET ALL" in body)
+        backend.send(*([] if silent else backend.answer(kind, body)))
+
+
+LEAVING = "SELECT set_config('a', 'b', false)"
+
+
+@pytest.mark.loops(1)
+async def test_a_reset_without_an_answer_costs_the_pool_no_connection() -> None:
+    """Who waits behind it is out of time; two seconds later it has made way for another."""
+    with ScriptedServer(silent_at_reset, obeying) as server:
+        async with ConnectionPool(server.dsn, max_db_pool_size=1) as pool:
+            async with pool.acquire() as connection:
+                await connection.execute(LEAVING)
+            with pytest.raises(exceptions.QueryTimeoutError):
+                await pool.fetch_val("SELECT 1", timeout=0.2)
+            assert await pool.fetch_val("SELECT $1::text", ["another"], timeout=3) == "another"
+            assert pool.status() == (1, 1, 1, 0)
+
+
+@pytest.mark.backend("sync")
+def test_threads_a_reset_without_an_answer_costs_the_pool_no_connection() -> None:
+    with (
+        ScriptedServer(silent_at_reset, obeying) as server,
+        sync.ConnectionPool(server.dsn, max_db_pool_size=1) as pool,
+    ):
+        with pool.acquire() as connection:
+            connection.execute(LEAVING)
+        with pytest.raises(exceptions.QueryTimeoutError):
+            pool.fetch_val("SELECT 1", timeout=0.2)
+        assert pool.fetch_val("SELECT $1::text", ["another"], timeout=3) == "another"
+
+
 def resident() -> int:
     """Bytes of memory that this process has."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
