@@ -1,8 +1,8 @@
 """How long drivers take to come back from a network that forwards nothing any more: `python -m benchmarks.black_hole`.
 
 Each call is given one second: asyncio.timeout(1) around it, in threads the driver's own parameter where it has one. It
-goes through the driver's pool, which was used before, into a network that has fallen silent, and is made in a process of its
-own, with the driver's environment, which is ended after so many seconds. Prints the table of docs/reliability.md.
+goes through the driver's pool, which was used before, into a network that has fallen silent. Each is made in a process
+of its own, with the driver's environment, which is ended after so many seconds. Prints the table of docs/reliability.md.
 
     python -m benchmarks.black_hole [--patience 20]
 

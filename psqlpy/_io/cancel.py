@@ -7,8 +7,8 @@ The caller leaves at once; then
 - one with neighbours: its answer is dropped. When it has run for `PATIENCE` as the oldest in flight, the server is
   asked, neighbours or not: one that is hit instead is executed again, if no transaction is open;
 - of several whose callers have left, the server is asked about one after the other;
-- if such a statement hasn't ended `DRAIN_BUDGET` after the server was asked about it, the connection is closed; so it is
-  if that long only housekeeping was in front of it, of which nobody is asked.
+- if such a statement hasn't ended `DRAIN_BUDGET` after the server was asked about it, the connection is closed; so it
+  is if that long only housekeeping was in front of it, about which nobody is asked.
 """
 
 from __future__ import annotations
