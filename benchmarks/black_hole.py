@@ -2,7 +2,7 @@
 
 Each call is given one second: asyncio.timeout(1) around it, in threads the driver's own parameter where it has one. It
 goes through the driver's pool, which was used before, into a network that has fallen silent. Each is made in a process
-of its own, with the driver's environment, which is ended after so many seconds. Prints the table of docs/reliability.md.
+of its own, with the driver's environment, ended after so many seconds. Prints the table of docs/reliability.md.
 
     python -m benchmarks.black_hole [--patience 20]
 
