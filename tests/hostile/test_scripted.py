@@ -131,6 +131,24 @@ async def test_what_was_not_asked_for(what: str) -> None:
         await assert_ended(server, CALLS["prepared"], said)
 
 
+@pytest.mark.loops(1)
+@pytest.mark.parametrize("call", ["batch", "stream", "COPY out", "COPY in"])
+async def test_copy_in_both_directions_does_not_hold_the_loop(call: str) -> None:
+    """libpq says it again each time it is asked."""
+    kind, instead, said = OUT_OF_ORDER["COPY in both directions"]
+    with ScriptedServer(saying(kind, instead), obeying) as server:
+        await assert_ended(server, CALLS[call], said)
+
+
+@pytest.mark.loops(1)
+async def test_rows_of_a_statement_that_was_described_without_columns() -> None:
+    with ScriptedServer(saying(b"T", message(b"n"))) as server:
+        async with ConnectionPool(server.dsn, max_db_pool_size=1) as pool:
+            with pytest.raises(exceptions.InternalError, match="than it was announced with"):
+                await pool.fetch_val("SELECT 1")
+            assert await pool.fetch_val("SELECT 2") == "SELECT 2"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "prepared"])
 async def test_each_call(call: str) -> None:
