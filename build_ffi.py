@@ -38,6 +38,7 @@ HELPERS = (
     "copy",
     "records",
     "interpreter",
+    "recast",
 )
 # Sources that only other sources call.
 INNER = ("record_cell", "record_numeric")
@@ -64,6 +65,7 @@ KEEP_GIL = (
     "psq_in_main_interpreter",
     "psq_look",
     "psq_pump_one",
+    "psq_recast_rows",
     "psq_send_commands",
 )
 

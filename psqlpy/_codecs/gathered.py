@@ -8,12 +8,13 @@ that can't be decoded stays as it is until somebody asks for it, and is told wha
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psqlpy._codecs.codec import Codec
+from psqlpy._codecs.recast import Chunk, Rows, chunk_of_records, forgotten, records_of
 from psqlpy._pq.result import Kind, PGresult
-from psqlpy._record import Record, record_type
+from psqlpy._record import Record
 
 if TYPE_CHECKING:
     from psqlpy._codecs.rows import ResultPlan
@@ -35,10 +36,6 @@ _UNCONVERTED = (
     Kind.UUID,
 )
 _CONVERTED = (Kind.NUMERIC, Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.UUID)
-
-Rows = list[tuple[Any, ...]]
-# Not a list: the garbage collector forgets a tuple of what it has forgotten, and looks at each list again and again.
-Chunk = tuple[tuple[Any, ...], ...]
 
 
 def is_atomic(codec: Codec | None) -> bool:
@@ -85,8 +82,9 @@ class Gathered:
         self.memory_size += chunk.memory_size
         columns = self._columns
         try:
-            tuples = columns.tuples(chunk)
-            rows: Chunk | PGresult = tuple(self._records(tuples) if columns.wants_records else tuples)
+            rows: Chunk | PGresult = forgotten(columns.tuples(chunk))
+            if columns.wants_records:
+                rows = chunk_of_records(rows, columns.names)
         except Exception:
             # Raised again for whoever asks for these rows: nobody has asked yet, perhaps nobody will.
             chunk.first_row = self.row_count
@@ -110,8 +108,11 @@ class Gathered:
             if isinstance(chunk, PGresult):
                 rows += self._columns.tuples(chunk, first, last)
                 continue
-            part = chunk if last - first == len(chunk) else chunk[first:last]
-            rows += map(tuple, part) if isinstance(chunk[0], Record) else part
+            begin = len(rows)
+            rows += chunk if last - first == len(chunk) else chunk[first:last]
+            # Looked at when they are in the list: what somebody else has isn't made a Record by another thread.
+            if len(rows) > begin and isinstance(rows[begin], Record):
+                rows[begin:] = map(tuple, rows[begin:])
         return rows
 
     def records(self) -> list[Record]:
@@ -123,10 +124,10 @@ class Gathered:
         rows: list[Record] = []
         for index, chunk in enumerate(self._chunks):
             if isinstance(chunk, PGresult):
-                rows += self._records(self._columns.tuples(chunk))
+                rows += records_of(self._columns.tuples(chunk), self._columns.names, is_atomic=True)
             else:
                 if not isinstance(chunk[0], Record):
-                    self._chunks[index] = chunk = tuple(self._records(chunk))
+                    self._chunks[index] = chunk = chunk_of_records(chunk, self._columns.names)
                 rows += chunk  # type: ignore[arg-type]  # a Record is a tuple that isn't seen to be one here
         return rows
 
@@ -146,9 +147,6 @@ class Gathered:
             return chunk.value_bytes(first, column)
         value = chunk[first][column]
         return None if value is None else self._columns.value_bytes(column, value)
-
-    def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Record]:
-        return map(record_type(self._columns.names), rows)
 
     def _chunk(self, row: int) -> tuple[Chunk | PGresult, int]:
         index = bisect_right(self._starts, row) - 1

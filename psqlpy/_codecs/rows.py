@@ -8,8 +8,9 @@ from typing import Any
 
 from psqlpy._codecs.codec import BINARY, TEXT, Codec
 from psqlpy._codecs.gathered import are_atomic
+from psqlpy._codecs.recast import records_of
 from psqlpy._pq.result import HAS_DEFERRED, HAS_NULLS, Cell, Kind, PGresult, RowDecoder, mismatch
-from psqlpy._record import Record, record_type
+from psqlpy._record import Record
 from psqlpy.exceptions import DataError, RustToPyValueMappingError
 
 _CHUNK_ROWS = 1024
@@ -122,7 +123,7 @@ class ResultPlan:
 
     def records(self, result: PGresult) -> list[Record]:
         """Decode all rows as Records. Raises as `tuples` does."""
-        return list(map(record_type(self.names), self.tuples(result)))
+        return records_of(self.tuples(result), self.names, self.is_atomic)
 
     def row(self, result: PGresult, row: int = 0) -> tuple[Any, ...]:
         """Decode one row as a tuple."""
