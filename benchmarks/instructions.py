@@ -67,6 +67,7 @@ ON_ASYNCIO = {
     "transaction of one statement": 100,
     "200 rows as dicts": 30,
     "200 rows as tuples": 30,
+    "200 rows as Records": 30,
     "execute_many of 100 rows": 20,
     "COPY of 200 records": 30,
 }
@@ -121,6 +122,10 @@ async def operations(dsn: str) -> dict[str, Operation]:
         for _ in range(count):
             (await connection.fetch(ROWS, [200])).result(as_tuple=True)
 
+    async def records(count: int) -> None:
+        for _ in range(count):
+            (await connection.fetch(ROWS, [200])).records()
+
     async def many(count: int) -> None:
         for _ in range(count):
             await connection.execute_many(INSERT, RECORDS[:100])
@@ -129,7 +134,7 @@ async def operations(dsn: str) -> dict[str, Operation]:
         for _ in range(count):
             await connection.copy_records_to_table("counted_copy", records=RECORDS)
 
-    done = (pool_fetch_row, tasks, acquire, transaction, dicts, tuples, many, copy)
+    done = (pool_fetch_row, tasks, acquire, transaction, dicts, tuples, records, many, copy)
     return {"fetch_row": fetch_row, **dict(zip(ON_ASYNCIO, done, strict=True))}
 
 

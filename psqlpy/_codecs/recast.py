@@ -32,9 +32,9 @@ def records_of(rows: Rows, names: tuple[str, ...], is_atomic: bool) -> list[Reco
 
 
 def chunk_of_records(chunk: Chunk, names: tuple[str, ...]) -> Chunk:
-    """The same of a chunk of atomic rows."""
+    """The same of a chunk that is forgotten."""
     row_type = record_type(names)
-    if IN_PLACE and recast(chunk, row_type, is_atomic=True):
+    if IN_PLACE and recast(chunk, row_type, is_atomic=False):
         return chunk
     return tuple(map(row_type, chunk))
 
