@@ -1,4 +1,4 @@
-"""How much of the four queries is the server's: their bytes, sent and read and thrown away, beside psqlpy and asyncpg.
+"""How much of the four queries is the server's: their bytes, sent, read and thrown away, beside psqlpy and asyncpg.
 
 Ten connections, a task each, in asyncio, as `python -m benchmarks --only queries` has them. The bytes stand for a driver
 that costs nothing: made before, sent by asyncio's transport, and of what comes only the end is looked at. All take
@@ -57,6 +57,7 @@ class Raw(asyncio.Protocol):
         self._connection = connection
         self._end = b""
         self._prepared = ""
+        self._transport: asyncio.WriteTransport | None = None
         self._answered: asyncio.Future[None] | None = None
 
     @classmethod
@@ -78,7 +79,8 @@ class Raw(asyncio.Protocol):
     async def _exchange(self, data: bytes) -> None:
         self._end = b""
         self._answered = asyncio.get_running_loop().create_future()
-        self._transport.write(data)  # type: ignore[attr-defined]
+        assert self._transport is not None
+        self._transport.write(data)
         await self._answered
 
     async def query(self, text: str, values: list[Any]) -> None:

@@ -82,9 +82,10 @@ class Gathered:
         self.memory_size += chunk.memory_size
         columns = self._columns
         try:
-            rows: Chunk | PGresult = forgotten(columns.tuples(chunk))
+            decoded = forgotten(columns.tuples(chunk))
+            rows: Chunk | PGresult = decoded
             if columns.wants_records:
-                rows = chunk_of_records(rows, columns.names)
+                rows = chunk_of_records(decoded, columns.names)
         except Exception:
             # Raised again for whoever asks for these rows: nobody has asked yet, perhaps nobody will.
             chunk.first_row = self.row_count

@@ -169,7 +169,9 @@ class Cell:
     MISMATCH: int = lib.PSQ_CELL_MISMATCH
 
 
-def recast(rows: list[tuple[Any, ...]] | tuple[tuple[Any, ...], ...], row_type: type, is_atomic: bool) -> bool:
+def recast(
+    rows: list[tuple[Any, ...]] | tuple[tuple[Any, ...], ...], row_type: object, is_atomic: bool
+) -> bool:
     """Make the tuples in `rows` instances of a subclass that adds nothing to them, or else return False: recast.h.
 
     is_atomic: nothing in them can refer to them, so that the garbage collector may forget them.

@@ -65,11 +65,10 @@ def test_nothing_is_copied() -> None:
 def test_what_somebody_else_has_stays_a_tuple(shared: int) -> None:
     for chunk in (made(), forgotten(made())):
         theirs = chunk[shared]
-        rows: Any
-        if isinstance(chunk, list):
-            rows = records_of(chunk, NAMES, is_atomic=False)
-        else:
-            rows = chunk_of_records(chunk, NAMES)
+        of_list = isinstance(chunk, list)
+        rows: Any = (
+            records_of(chunk, NAMES, is_atomic=False) if of_list else chunk_of_records(chunk, NAMES)  # type: ignore[arg-type]
+        )
         assert type(theirs) is tuple and {type(row) for row in chunk} == {tuple}
         assert all(isinstance(row, Record) for row in rows) and rows[shared] == theirs
 
