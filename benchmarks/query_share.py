@@ -1,9 +1,9 @@
 """How much of the four queries is the server's: their bytes, sent, read and thrown away, beside psqlpy and asyncpg.
 
-Ten connections, a task each, in asyncio, as `python -m benchmarks --only queries` has them. The bytes stand for a driver
-that costs nothing: made before, sent by asyncio's transport, and of what comes only the end is looked at. All take
-turns on one server, in one process, which keeps to one processor and the backends to the others, where that can be
-arranged.
+Ten connections, a task each, in asyncio, as `python -m benchmarks --only queries` has them. The bytes stand for a
+driver that costs nothing: made before, sent by asyncio's transport, and of what comes only the end is looked at. All
+take turns on one server, in one process, which keeps to one processor and the backends to the others, where that can
+be arranged.
 
     python benchmarks/query_share.py [--rounds 15] [--anywhere]
 
