@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from psqlpy import exceptions, types
 from psqlpy._async.connection import Connection
 from psqlpy._async.pool import ConnectionPool
+from psqlpy._async.transaction import Transaction
 from psqlpy._config import (
     ConnRecyclingMethod,
     IsolationLevel,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from psqlpy._async.cursor import Cursor
     from psqlpy._async.listener import Listener
     from psqlpy._async.prepared import PreparedStatement
-    from psqlpy._async.transaction import Transaction
     from psqlpy._column import Column
     from psqlpy._keepalive import KeepaliveConfig
     from psqlpy._notice import Notice
@@ -84,7 +84,6 @@ _HOMES = {
     "Notice": "psqlpy._notice",
     "PreparedStatement": "psqlpy._async.prepared",
     "QueryEvent": "psqlpy._query_event",
-    "Transaction": "psqlpy._async.transaction",
     "capabilities": "psqlpy._pq.capabilities",
 }
 

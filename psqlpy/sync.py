@@ -18,6 +18,7 @@ from psqlpy._record import Record
 from psqlpy._result import QueryResult, SingleQueryResult
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.pool import ConnectionPool
+from psqlpy._sync.transaction import Transaction
 from psqlpy.exceptions import Error
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from psqlpy._sync.cursor import Cursor
     from psqlpy._sync.listener import Listener
     from psqlpy._sync.prepared import PreparedStatement
-    from psqlpy._sync.transaction import Transaction
 
 __all__ = [
     "Column",
@@ -86,7 +86,6 @@ _HOMES = {
     "Notice": "psqlpy._notice",
     "PreparedStatement": "psqlpy._sync.prepared",
     "QueryEvent": "psqlpy._query_event",
-    "Transaction": "psqlpy._sync.transaction",
     "capabilities": "psqlpy._pq.capabilities",
 }
 

@@ -155,6 +155,7 @@ WORKS: dict[str, Callable[[Place, int], Awaitable[None]]] = {
 def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
     """Do a fifth more than `count` in this process, and see what that leaves."""
     _import_everything()
+    threads = threading.active_count()
     # Threads that decode at the same time need a buffer each, which are kept: as many as ever will be.
     result._buffers.extend(result._make_buffer(result._BUFFER_SIZE) for _ in range(WORKERS))
     # Threads without work would wait ten seconds for the next, and would have to be waited for here.
@@ -167,13 +168,13 @@ def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
         # Trio keeps what a deadline belonged to until it would have come: two seconds, for what cleans up.
         rest = 2.5 if runtime.name == "trio" and work == "cancellations" else 0.0
         for _ in range(WARM_UP):
-            await _part(runtime, pool, part)
+            await _part(runtime, pool, part, threads)
             await _fill(pool)
         await runtime.sleep(rest)
         await _fill(pool)
         first, begun = footprint(), time.monotonic()
         for _ in range(PARTS):
-            await _part(runtime, pool, part)
+            await _part(runtime, pool, part, threads)
         seconds = time.monotonic() - begun
         await runtime.sleep(rest)
         await _fill(pool)
@@ -201,12 +202,12 @@ async def _fill(pool: Any) -> None:
         connection.close()
 
 
-async def _part(runtime: Runtime, pool: Any, part: Callable[[], Any]) -> None:
+async def _part(runtime: Runtime, pool: Any, part: Callable[[], Any], threads: int) -> None:
     await runtime.together([part] * WORKERS)
 
     def settled() -> bool:
         status = pool.status()
-        return status.available == status.size and threading.active_count() == 1
+        return status.available == status.size and threading.active_count() <= threads
 
     # The connections of cancelled statements come back a little later, and the threads that have asked for it end.
     await until(runtime, settled, 5)

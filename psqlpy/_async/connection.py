@@ -13,6 +13,7 @@ from psqlpy._async.executor import CheckedOut, Executor, deadline_after
 from psqlpy._async.identity import Identity
 from psqlpy._async.opening import Cursors, Preparing, Streaming
 from psqlpy._async.pipelining import ConnectionPipelining
+from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.debugging import callers, describe
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from traceback import StackSummary
 
     from psqlpy._async.pool import ConnectionPool
-    from psqlpy._async.transaction import Transaction
     from psqlpy._pq.connection import PGconn
     from psqlpy._protocol.pausing import PausingDialogue
     from psqlpy._protocol.request import Request
@@ -201,8 +201,6 @@ class Connection(
         None leaves a mode to the server's default; a savepoint has the modes of the transaction it is in.
         """
         self._check()
-        from psqlpy._async.transaction import Transaction
-
         return Transaction(self, isolation_level, read_variant, deferrable, synchronous_commit)
 
     def put_off_begin(self, begin: tuple[bytes, ...]) -> None:

@@ -45,7 +45,7 @@ def heed_error(session: Session, failed: PGresult) -> None:
     """
     session.outage |= refuses_writes(session.pgconn, failed)
     if is_last(fields := failed.diagnostics()):
-        session.lost(fields["message_primary"] or session.pgconn.error_message)
+        session.lost(fields["message_primary"] or session.pgconn.error_message, fields)
 
 
 def refuses_writes(pgconn: PGconn, failed: PGresult) -> bool:

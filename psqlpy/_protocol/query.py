@@ -229,6 +229,8 @@ class Query(Request):
             # Of a prepare flight Describe's answer comes second and stays.
             self.result = result
             self.heard += 1
+            # What comes now isn't all there is to it.
+            self.everyday = False
 
     def take(self, session: Session, rows: PGresult) -> bool:
         if not self.everyday:

@@ -22,7 +22,7 @@ from psqlpy._protocol.client_encoding import end_if_encoding_changed
 from psqlpy._protocol.commands import CloseStatement, unsent_begin
 from psqlpy._protocol.deliver import deliver
 from psqlpy._protocol.draining import Draining
-from psqlpy._protocol.failures import closed, hung_up
+from psqlpy._protocol.failures import Fields, closed, hung_up
 from psqlpy._protocol.outage import is_outage
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.state import Column, Event, State, advance
@@ -356,12 +356,14 @@ class Session(Draining):
         """Why nothing can be sent; nothing was."""
         return closed(self.close_reason)
 
-    def lost(self, reason: str) -> None:
-        """The connection is of no use any more: fail everything in it."""
+    def lost(self, reason: str, said: Fields | None = None) -> None:
+        """The connection is of no use any more: fail everything in it. `said`: an error that tells why."""
         if self.state is State.CLOSED:
             return
         # The server says why before it hangs up: in a notice, or in the answer to what runs.
         failures = [request.failure for request in self.flights if request.failure is not None]
+        if said is not None:
+            failures.append(said)
         self.close_reason = hung_up(reason, [*self.pgconn.take_notices(), *failures])
         self.outage |= is_outage(self.pgconn, self.close_reason)
         self._close()

@@ -20,6 +20,7 @@ from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
 from psqlpy._sync.identity import Identity
 from psqlpy._sync.opening import Cursors, Preparing, Streaming
 from psqlpy._sync.pipelining import ConnectionPipelining
+from psqlpy._sync.transaction import Transaction
 
 if TYPE_CHECKING:
     from traceback import StackSummary
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from psqlpy._protocol.request import Request
     from psqlpy._protocol.unprepared import Descriptions
     from psqlpy._sync.pool import ConnectionPool
-    from psqlpy._sync.transaction import Transaction
 
 # What the pooled connection behind a handle is given back as, when nobody refers to the handle any more.
 _UNRETURNED = "a connection was not given back: close it, or use it as a block"
@@ -202,8 +202,6 @@ class Connection(
         None leaves a mode to the server's default; a savepoint has the modes of the transaction it is in.
         """
         self._check()
-        from psqlpy._sync.transaction import Transaction
-
         return Transaction(self, isolation_level, read_variant, deferrable, synchronous_commit)
 
     def put_off_begin(self, begin: tuple[bytes, ...]) -> None:

@@ -11,7 +11,6 @@ from psqlpy import exceptions
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncTransactionBlock
 from psqlpy._io.closing import sync_write_rest
-from psqlpy._naming import public
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.transaction import check_name, finished, quote_identifier, start_transaction
@@ -45,7 +44,6 @@ def begin_commands(
     return start_transaction(level, variant, deferrable, commit)
 
 
-@public
 class Transaction(
     SyncTransactionBlock, Cursors, Preparing, Streaming, TransactionPipelining, Copying, Identity, Executor
 ):
@@ -172,9 +170,10 @@ class Transaction(
 
     def _roll_back_silently(self) -> None:
         """Tell the server without waiting for its answer; whatever comes next on the connection comes behind it."""
-        self._finish(undone=True)
+        # In this order: whoever is interrupted in between is still in the transaction, and its block ends it.
         if not (self._level is None and self._connection.drop_begin()):
             self._tell_rollback()
+        self._finish(undone=True)
 
     def _tell_rollback(self) -> None:
         if not self._connection.is_closed():

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from psqlpy import sync
+
 BEGINNING = """
 import json, os, random, signal, sys, threading, time
 import psqlpy, psqlpy.sync
@@ -113,3 +115,25 @@ def test_a_storm_of_interrupts(dsn: str, use: str, seconds: str, least: int) -> 
     assert seen["wrong"] == 0 and seen["errors"] == []
     assert seen["interrupted"] > least and seen["right"] > least
     assert seen["last"] == 7
+
+
+@pytest.mark.backend("sync")
+def test_a_rollback_that_is_interrupted_is_sent_by_the_block(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = sync.Transaction._tell_rollback
+    struck: list[sync.Transaction] = []
+
+    def strike_once(transaction: sync.Transaction) -> None:
+        struck.append(transaction)
+        if len(struck) == 1:
+            raise KeyboardInterrupt
+        tell(transaction)
+
+    monkeypatch.setattr(sync.Transaction, "_tell_rollback", strike_once)
+    with sync.ConnectionPool(dsn, max_db_pool_size=1) as pool, pool.acquire() as connection:
+        with pytest.raises(KeyboardInterrupt):
+            connection.pipeline([("SELECT 1 / 0",)])
+        assert len(struck) == 2
+        assert not connection.in_transaction()
+        assert connection.fetch_val("SELECT 1") == 1

@@ -180,7 +180,7 @@ MOST_MODULES = 112
 # With what it needs besides; not everybody needs any of them.
 LATE_MODULES = """
     _async.builder _async.copy_in _async.copy_out _async.copy_records _async.cursor _async.kept _async.listener
-    _async.prepared _async.stream _async.transaction
+    _async.prepared _async.stream
     _codecs.array _codecs.composite _codecs.datetime _codecs.geometry _codecs.json _codecs.numeric _codecs.range
     _codecs.text _codecs.user_types _codecs.copy_binary
     _io.asyncio_driver _io.anyio_driver _io.logged_links _io.pausing _io.streams
