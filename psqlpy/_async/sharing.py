@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 # Second line: what writes after all, by a view made a moment ago for example, is refused and run elsewhere.
 _READ_ONLY = (b"SET default_transaction_read_only TO on",)
-# How long the oldest statement on a connection may run before those behind it are sent elsewhere, and how often
-# somebody looks. Seconds.
+# How long the oldest statement on a connection may run, besides what the fastest one takes, before those behind it are
+# sent elsewhere, and how often somebody looks. Seconds.
 PATIENCE = 0.05
 _TICK = 0.025
 _STANDINGS_KEPT = 2048
@@ -42,10 +42,11 @@ _LONGEST_TEXT = 16_384
 class Watch:
     """Whoever looks whether the oldest statement in a lane ends."""
 
-    __slots__ = ("_head", "_put_off", "_since", "lane")
+    __slots__ = ("_head", "_put_off", "_since", "_usual", "lane")
 
-    def __init__(self, lane: Lane[AsyncLink]) -> None:
+    def __init__(self, lane: Lane[AsyncLink], usual: Usual) -> None:
         self.lane = lane
+        self._usual = usual
         self._head: object = self
         self._since = 0.0
         self._put_off = False
@@ -61,7 +62,8 @@ class Watch:
         now = monotonic()
         if head is not self._head or (head is None and not session.queue):
             self._head, self._since, self._put_off = head, now, False
-        elif now - self._since < PATIENCE:
+        elif now - self._since < PATIENCE + self._usual.floor:
+            # What the network takes is nobody's fault.
             pass
         elif not self._put_off and lane.connection.has_input:
             # Perhaps its end, for which this process had no time yet. By the next look some of it was read.
@@ -207,7 +209,7 @@ class SharedStatements(Outages):
 
     def _watch(self, lane: Lane[AsyncLink]) -> None:
         lane.watched = True
-        lane.connection.watch(_TICK, Watch(lane).check)
+        lane.connection.watch(_TICK, Watch(lane, self._usual).check)
 
     def _make_lane(self, link: AsyncLink) -> Lane[AsyncLink]:
         lane = None

@@ -22,7 +22,11 @@ _ASKED_AFTER: Final = 30.0
 
 
 class Usual:
-    """What is usual in a pool: `floor`, the shortest time, mostly the network's, and `average`. Seconds."""
+    """What is usual in a pool. Seconds.
+
+    `floor`: the shortest time of a statement by itself, mostly the network's; `average`: of those in company, each from
+    the answer before it, and so without the network's.
+    """
 
     __slots__ = ("average", "floor")
 
@@ -98,9 +102,11 @@ class Standing:
 
     def ran_alone(self, seconds: float, size: float) -> None:
         """It took so long, having been known to the server, on a connection of its own."""
-        self._measure(seconds, size)
+        self._measure(size)
         self._alone += 1
         self._fastest = min(self._fastest, seconds)
+        if 0.0 < seconds < self._usual.floor:
+            self._usual.floor = seconds
         self.is_light = (
             self.is_shareable
             and self._size <= LARGEST
@@ -110,7 +116,7 @@ class Standing:
 
     def ran_shared(self, seconds: float, size: float) -> None:
         """It took so long after the one before it on its connection was answered."""
-        self._measure(seconds, size)
+        self._measure(size)
         seconds = min(seconds, _SAMPLE_LIMIT)
         usual = self._usual
         # Compared with the others', in the same company: when the process or the server is busy all are slow.
@@ -128,8 +134,6 @@ class Standing:
             self._average = 0.0
             self._penalty = min(self._penalty * _PENALTY_FACTOR, _LARGEST_PENALTY)
 
-    def _measure(self, seconds: float, size: float) -> None:
-        if 0.0 < seconds < self._usual.floor:
-            self._usual.floor = seconds
+    def _measure(self, size: float) -> None:
         # One large result is enough, and it is soon forgotten.
         self._size = size if size > self._size else self._size + _SIZE_WEIGHT * (size - self._size)

@@ -21,6 +21,16 @@ def test_nobody_waits_behind_what_takes_a_millisecond_longer_than_others() -> No
     assert (slow.is_light, fast.is_light) == (False, True)
 
 
+def test_what_the_network_takes_is_told_by_those_alone() -> None:
+    """In company an answer comes right behind the one before, however far away the server is."""
+    usual = Usual()
+    first, second = Standing(usual, True), Standing(usual, True)
+    first.ran_alone(0.011, 100)
+    first.ran_shared(0.00001, 100)
+    second.ran_alone(0.0115, 100)
+    assert second.is_light
+
+
 def test_nobody_waits_behind_what_is_not_known() -> None:
     assert not Standing(Usual(), is_shareable=True).is_light
 
