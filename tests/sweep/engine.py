@@ -149,13 +149,13 @@ async def _call(operation: Operation, interrupt: Interrupt, place: int, rig: Rig
 
 
 async def _wait_same(before: dict[str, Any]) -> None:
-    """Until there is what there was before."""
+    """Until there is no more than there was before, when the end of another test's may still have been on its way."""
     now: dict[str, Any] = {}
 
     def is_same() -> bool:
         nonlocal now
         now = remains.all_there_is()
-        return now == before
+        return not remains.added(before, now)
 
     try:
         await async_wait_until(is_same, 0.3)

@@ -57,3 +57,15 @@ def of_process() -> dict[str, Any]:
 
 def all_there_is() -> dict[str, Any]:
     return {**of_process(), **of_loop()}
+
+
+def added(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Of what there is more than before."""
+    found = []
+    for name, count in now.items():
+        earlier = before[name]
+        if isinstance(count, list):
+            count, earlier = Counter(map(str, count)), Counter(map(str, earlier))
+        if count - earlier if isinstance(count, Counter) else count > earlier:
+            found.append(name)
+    return found
