@@ -108,7 +108,7 @@ class Threads(Runtime):
         raise AssertionError(f"{work} waits for an event loop")
 
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 # no loop is held up
+        time.sleep(seconds)  # noqa: ASYNC251  # a thread's own: no loop is held up
 
     async def together(self, works: Sequence[Work[None]]) -> None:
         errors: list[BaseException] = []

@@ -259,7 +259,7 @@ class User:
             attempt.ending = True
 
     async def write_savepoint(self) -> None:
-        async with self.entry(1, ending=False) as attempt, self.held("acquire") as connection:  # noqa: SIM117
+        async with self.entry(1, ending=False) as attempt, self.held("acquire") as connection:  # noqa: SIM117  # the block below ends before the entry is judged
             async with self.watch.block("transaction", TIMEOUT, connection.transaction()) as outer:
                 await self.watch.call("in transaction", TIMEOUT, outer.execute, INSERT, [attempt.entry, 0])
                 try:

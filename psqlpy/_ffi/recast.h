@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 /* The only function here that touches Python objects: tuples become instances of a subclass, where they are. To make new
- * ones takes 100 ns a row, twice the memory for a while, and half a second of the garbage collector for a million.
+ * ones takes time and twice the memory for a while, and the garbage collector looks at all of them.
  *
  * `rows` is the address of a list or a tuple, `type` that of a subclass of tuple that adds nothing to its layout (_record.py
  * looks at that), or of tuple itself. Each row has to be an exact tuple to which nobody else refers: if any isn't, none is

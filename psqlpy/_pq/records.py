@@ -9,7 +9,7 @@ from psqlpy._pq.module import ffi, lib
 
 
 class Column:
-    """How a column's values are written, see records.h. Plain ints: an Enum is a third of a millisecond to make."""
+    """How a column's values are written, see records.h. Plain ints, since Enums are slow to make."""
 
     RAW: int = lib.PSQ_COLUMN_RAW
     BOOL: int = lib.PSQ_COLUMN_BOOL

@@ -48,7 +48,7 @@ async def wait_clean(rig: Rig, observer: Observer) -> None:
     except TimeoutError:
         raise AssertionError(f"the server still has {busy}") from None
     for pool in rig.pools:
-        await wait_for(lambda: is_whole(pool), f"{pool!r} is not whole")  # noqa: B023
+        await wait_for(lambda: is_whole(pool), f"{pool!r} is not whole")  # noqa: B023  # waited for in the same turn
     # A backend whose connection was closed may still have something to read, and then to execute.
     await wait_for(
         lambda: count_sessions(observer, rig.app) == sum(pool.status().size for pool in rig.pools),

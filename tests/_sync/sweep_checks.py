@@ -50,7 +50,7 @@ def wait_clean(rig: Rig, observer: Observer) -> None:
     except TimeoutError:
         raise AssertionError(f"the server still has {busy}") from None
     for pool in rig.pools:
-        wait_for(lambda: is_whole(pool), f"{pool!r} is not whole")  # noqa: B023
+        wait_for(lambda: is_whole(pool), f"{pool!r} is not whole")  # noqa: B023  # waited for in the same turn
     # A backend whose connection was closed may still have something to read, and then to execute.
     wait_for(
         lambda: count_sessions(observer, rig.app) == sum(pool.status().size for pool in rig.pools),

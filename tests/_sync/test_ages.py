@@ -263,8 +263,9 @@ def test_limits_are_seconds_above_0(dsn: str, wrong: Any) -> None:
 def test_connections_that_live_for_moments(dsn: str, observer: ConnectionPool) -> None:
     """Whatever they are used for meanwhile: nobody gets an error or another's answer, and none is left over."""
     name = f"psqlpy_ages_{uuid4().hex[:8]}"
-    limits = {"max_lifetime": 0.02, "max_idle": 0.005}
-    with ConnectionPool(dsn, max_db_pool_size=3, application_name=name, **limits) as pool:  # type: ignore[arg-type]
+    with ConnectionPool(
+        dsn, max_db_pool_size=3, application_name=name, max_lifetime=0.02, max_idle=0.005
+    ) as pool:
 
         def use(number: int) -> None:
             for turn in range(12):

@@ -242,7 +242,7 @@ def _wait_same(before: dict[str, Any]) -> None:
     def is_same() -> bool:
         nonlocal now
         now = remains.of_process()
-        return now == before
+        return not remains.added(before, now)
 
     try:
         sync_wait_until(is_same, SOON)
