@@ -256,8 +256,8 @@ class Proxy:
         except BlockingIOError:
             return
         except OSError:
-            self._drop(half)
-            return
+            # What came before a reset is still passed on, as by a network; the end takes the reset's place.
+            data = b""
         if not data:
             half.source_open = False
         if half.to_server or not data:
@@ -307,7 +307,7 @@ class Proxy:
             except BlockingIOError:
                 break
             except OSError:
-                self._drop(half)
+                self._abandon(half)
                 return
             half.size -= sent
             half.pieces.popleft()
@@ -316,6 +316,18 @@ class Proxy:
         if half.target in self._halves:
             self._register(half.target)
             self._register(half.source)
+
+    def _abandon(self, half: _Half) -> None:
+        """Its target takes nothing more; what that has said before is still passed on."""
+        back = self._halves[half.target]
+        if not back.pieces:
+            self._drop(half)
+            return
+        half.pieces.clear()
+        half.size = 0
+        half.source_open = half.target_open = False
+        self._register(half.source)
+        self._register(half.target)
 
     def _end(self, half: _Half) -> None:
         """Pass the end of one direction on; after both, the connection is over."""
