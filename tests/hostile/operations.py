@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from itertools import count
 
 import anyio
@@ -23,8 +24,9 @@ class WrongAnswer(AssertionError):
 
 
 def nonce() -> str:
-    """Sent once in all, and as long as all others."""
-    value = f"nonce-{next(_numbers):010}"
+    """Sent once in all, as long as all others, and not to be had from another one by changing a byte or two."""
+    number = next(_numbers)
+    value = f"nonce-{number:06}-{sha256(str(number).encode()).hexdigest()[:12]}"
     sent.add(value)
     return value
 

@@ -318,14 +318,14 @@ class Proxy:
             self._register(half.source)
 
     def _abandon(self, half: _Half) -> None:
-        """Its target takes nothing more; what that has said before is still passed on."""
-        back = self._halves[half.target]
-        if not back.pieces:
-            self._drop(half)
-            return
+        """Its target takes nothing more; what that has said before, read or not, is still passed on."""
         half.pieces.clear()
         half.size = 0
         half.source_open = half.target_open = False
+        back = self._halves[half.target]
+        if not (back.source_open or back.pieces):
+            self._drop(half)
+            return
         self._register(half.source)
         self._register(half.target)
 

@@ -218,13 +218,16 @@ async def test_abandoned_names_are_not_looked_up(
     slow_names.seconds = 10.0
     before = open_fds()
     queued = 30
-    async with ConnectionPool(
-        **server.parameters(host=SLOW_NAME, port=1), max_db_pool_size=background.THREADS + queued
-    ) as stuck:
-        with anyio.move_on_after(0.1):
-            async with anyio.create_task_group() as group:
-                for _ in range(background.THREADS + queued):
-                    group.start_soon(stuck.fetch_val, "SELECT 1")
+    async with (
+        ConnectionPool(
+            **server.parameters(host=SLOW_NAME, port=1), max_db_pool_size=background.THREADS + queued
+        ) as stuck,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(background.THREADS + queued):
+            group.start_soon(stuck.fetch_val, "SELECT 1")
+        await until(lambda: slow_names.running == background.THREADS)
+        group.cancel_scope.cancel()
     assert slow_names.calls == slow_names.running == background.THREADS
     # Those that nobody has begun with hold nothing.
     await until(lambda: len(open_fds() - before) <= background.THREADS)
