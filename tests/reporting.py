@@ -21,7 +21,7 @@ import pytest
 
 from psqlpy._io.anyio_driver import AnyioDriver
 from psqlpy._io.asyncio_driver import AsyncioDriver
-from psqlpy._io.thread_driver import ThreadDriver
+from psqlpy._io.thread_driver import Lease
 from tests.loops import loop_of
 
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
@@ -45,7 +45,7 @@ def _note(driver: type, find: Callable[[Any], str]) -> None:
 
 
 def pytest_configure() -> None:
-    _note(ThreadDriver, lambda driver: "sync")
+    _note(Lease, lambda lease: "sync")
     _note(AnyioDriver, lambda driver: "trio")
     _note(AsyncioDriver, lambda driver: type(driver.loop).__module__.partition(".")[0])
 

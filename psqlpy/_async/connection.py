@@ -17,9 +17,11 @@ from psqlpy._async.transaction import Transaction
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import AsyncConnectionBlock
 from psqlpy._io.debugging import callers, describe
+from psqlpy._io.leases import async_end_lease, async_lend, async_pooled
 from psqlpy._io.links import AsyncLink
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
+from psqlpy._protocol.failures import returned
 
 if TYPE_CHECKING:
     from traceback import StackSummary
@@ -61,7 +63,7 @@ class Connection(
     def __init__(self, pool: ConnectionPool, link: AsyncLink | None) -> None:
         # None once the connection is returned: a handle that is still around, as in a notebook, keeps no pool alive.
         self._pool: ConnectionPool | None = pool
-        self._link = link
+        self._link = None if link is None else async_lend(link)
         self._returned = False
         # The pooled connection that it had, as long as that exists.
         self._last: ReferenceType[AsyncLink] | None = None
@@ -93,7 +95,7 @@ class Connection(
                 )
             self._entering = True
             try:
-                self._link = await pool.take_link(deadline_after(pool.timeout))
+                self._link = async_lend(await pool.take_link(deadline_after(pool.timeout)))
             finally:
                 self._entering = False
             self.note_callers()
@@ -122,8 +124,9 @@ class Connection(
                 from psqlpy._io.pausing import async_leave
 
                 async_leave(link, self.pausing)
-            self._last = ref(link)
-            pool.give_back(link)
+            pooled = async_end_lease(link)
+            self._last = ref(pooled)
+            pool.give_back(pooled)
 
     def back_to_pool(self) -> None:
         """Do what `close` does, under the name it had until 0.8."""
@@ -134,7 +137,7 @@ class Connection(
         pool = getattr(self, "_pool", None)
         if link is not None and pool is not None:
             self._link = None
-            pool.take_back(link)
+            pool.take_back(async_pooled(link))
             message = _UNRETURNED + describe(self._acquired_by)
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
@@ -346,9 +349,7 @@ class Connection(
             return exceptions.ConnectionClosedError(
                 "connection is not acquired yet: pool.acquire() gives one for a block, pool.connection() at once"
             )
-        return exceptions.ConnectionClosedError(
-            "connection is returned to the pool: acquire another one from the pool"
-        )
+        return returned()
 
     def __repr__(self) -> str:
         if self._link is None:

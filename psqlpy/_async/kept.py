@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from psqlpy._async.connection import Connection
 from psqlpy._async.executor import CheckedOut
+from psqlpy._io.leases import async_end_lease
 from psqlpy._io.links import AsyncLink
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class KeptConnection(Connection):
 
     def let_go(self) -> None:
         """Its owner needs it, or has closed it: this handle is of no use any more."""
-        self._link = None
+        link, self._link = self._link, None
+        if link is not None:
+            async_end_lease(link)
         self._pool = None
         self._returned = True
 

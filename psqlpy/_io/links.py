@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
 from psqlpy._io import background
-from psqlpy._io.cancel import break_off, cancel_what_runs, shut_down
+from psqlpy._io.cancel import cancel_what_runs
 from psqlpy._io.drive import make_driver
+from psqlpy._io.link import Link, check_cancel, take_in
 from psqlpy._io.primitives import AsyncWake, async_sleep, both
-from psqlpy._io.process import watch
 from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.system_task import call_soon, spawn_system_task
-from psqlpy._io.thread_driver import ThreadDriver
-from psqlpy._pq.connection import look
+from psqlpy._io.thread_link import SyncLink
 from psqlpy._protocol.request import Request
 from psqlpy._protocol.session import Session
-from psqlpy._protocol.state import State
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
 # How long another thread's event loop may take to let go of a connection. Seconds.
 _HANDOVER = 0.1
-# The server's last words and the end of the connection come with two reads.
-_READS = 2
 
 
 def is_asyncio(driver: AsyncioDriver | AnyioDriver | None) -> TypeIs[AsyncioDriver]:
@@ -41,60 +37,10 @@ def is_asyncio(driver: AsyncioDriver | AnyioDriver | None) -> TypeIs[AsyncioDriv
     return driver is not None and driver.loop is not None
 
 
-class _Link:
-    """What both have."""
-
-    __slots__ = ("__weakref__", "era", "serves_shared", "session")
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        # Its pool's outages before it was opened.
-        self.era = 0
-        # Set up for statements of several callers, read-only: its next sole user needs it reset.
-        self.serves_shared = False
-        watch(session)
-
-    @property
-    def is_closed(self) -> bool:
-        return self.session.state is State.CLOSED
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether the pool may lend it again: it is open, and its server takes writes as far as is known."""
-        return not self.is_closed and not self.session.outage
-
-    @property
-    def is_quiet(self) -> bool:
-        """Nothing at all is on its way."""
-        return self.session.is_quiet
-
-    @property
-    def has_input(self) -> bool:
-        """Whether something has arrived that wasn't read yet."""
-        return not self.is_closed and bool(look(self.session.fd))
-
-    def cut(self) -> None:
-        """Break the connection from any thread: whoever waits on it finds out and closes it."""
-        pgconn = self.session.pgconn
-        if pgconn.is_finished or pgconn.is_inherited:
-            return
-        # First, or the answer to the cancel request might still arrive. Not PQfinish: that wakes neither a thread in
-        # poll() nor a trio task.
-        break_off(self.session)
-        shut_down(pgconn.fd)
+__all__ = ["AsyncLink", "SyncLink"]
 
 
-def _take_in(session: Session) -> None:
-    """Read what has arrived while nobody waited, the end of the connection too."""
-    reads = 0
-    while reads < _READS and not session.is_closed and look(session.fd):
-        session.pump(1)
-        reads += 1
-    if not session.is_closed and session.pgconn.is_dismissed:
-        session.lost("the server closed the connection")
-
-
-class AsyncLink(_Link):
+class AsyncLink(Link):
     """A session used by tasks, under asyncio, uvloop or trio, in turn if need be."""
 
     __slots__ = ("driver",)
@@ -193,7 +139,7 @@ class AsyncLink(_Link):
     def look(self) -> bool:
         """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
         session = self.session
-        _take_in(session)
+        take_in(session)
         if session.is_closed:
             self.close()
         return not session.is_closed
@@ -231,7 +177,7 @@ class AsyncLink(_Link):
 
         background.start_cancel(run)
         await returned.wait(None)
-        _check_cancel(failures[0])
+        check_cancel(failures[0])
 
     def forget_callers(self) -> bool:
         """Let go of those who wait under an event loop that was closed: nobody will resume them. True: there were some.
@@ -311,88 +257,3 @@ async def _watch_in_task(seconds: float, check: Callable[[], bool]) -> None:
         await async_sleep(seconds)
         if not check():
             return
-
-
-class SyncLink(_Link):
-    """A session used by threads."""
-
-    __slots__ = ("driver", "go_on", "run")
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.driver = ThreadDriver(session)
-        self.run = self.driver.run
-        self.go_on = self.driver.go_on
-
-    def move_here(self) -> None:
-        """Threads need no registration."""
-
-    def is_at_home(self) -> bool:
-        return True
-
-    def is_held_elsewhere(self) -> bool:
-        return False
-
-    def look(self) -> bool:
-        """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
-        with self.driver.inside() as session:
-            _take_in(session)
-        if session.is_closed:
-            self.driver.end()
-        return not session.is_closed
-
-    def send(self, request: Request) -> None:
-        """Submit a request that nobody waits for; its answer is read with the next one's."""
-        with self.driver.inside() as session:
-            session.submit_silently(request)
-
-    def when_settled(self, callback: Callable[[], None]) -> None:
-        """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
-        with self.driver.inside() as session:
-            settled = session.is_closed or session.is_settled
-            if not settled:
-                self.driver.on_settled = both(self.driver.on_settled, callback)
-        if settled:
-            callback()
-
-    def cancel(self) -> None:
-        """Ask the server to cancel what runs; returns when it has taken the request."""
-        with self.driver.inside() as session:
-            if session.is_closed or not session.flights:
-                return
-            canceller = session.pgconn.canceller()
-        _check_cancel(canceller.run())
-
-    def forget_callers(self) -> bool:
-        return False
-
-    def is_stranded(self) -> bool:
-        return False
-
-    def write_together(self) -> None:
-        """Threads have no turns: each writes at once."""
-
-    def watch(self, seconds: float, check: Callable[[], bool]) -> None:
-        """Have whoever waits call `check` now and then, as long as it returns True."""
-        self.driver.check = check
-
-    def close(self) -> None:
-        """Close the connection, from any thread; requests in it fail. Waits for nothing."""
-        with self.driver.inside() as session:
-            # Under the lock: another thread may be giving the socket back.
-            self.cut()
-            session.close()
-        self.driver.end()
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether a call into the session is under way, perhaps by this very thread."""
-        return self.driver.lock.locked()
-
-    def soon(self, callback: Callable[[], None]) -> None:
-        callback()
-
-
-def _check_cancel(failure: str | None) -> None:
-    if failure is not None:
-        raise exceptions.OperationalError(f"the server could not be asked to cancel: {failure}")

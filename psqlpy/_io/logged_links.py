@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from psqlpy._io.links import AsyncLink, SyncLink
 from psqlpy._io.logs import logger
+from psqlpy._io.thread_driver import Lease
+from psqlpy._io.thread_link import Run
 from psqlpy._protocol.batch import Batch
 from psqlpy._protocol.commands import Commands
 from psqlpy._protocol.cursor import CloseCursor, Fetch
@@ -131,13 +134,15 @@ class SyncLoggedLink(SyncLink):
         self.on_query = on_query
         self.with_values = with_values
         self.backend_pid = session.pgconn.backend_pid
-        self.run = self._run_reported
-        self.go_on = self._go_on_reported
 
-    def _run_reported(self, request: Request, deadline: float | None = None, its_turn: bool = False) -> None:
+    def runners(self, lease: Lease) -> tuple[Run, Run]:
+        """What runs requests and reports them, for as long as a lease lasts."""
+        return partial(self._run_reported, lease), partial(self._go_on_reported, lease)
+
+    def _run_reported(self, lease: Lease, request: Request, deadline: float | None = None) -> None:
         report = _Report(self, request)
         try:
-            self.driver.run(request, deadline, its_turn)
+            lease.run(request, deadline)
         except Displaced:
             raise
         except BaseException as error:
@@ -145,10 +150,10 @@ class SyncLoggedLink(SyncLink):
             raise
         report.end(None)
 
-    def _go_on_reported(self, dialogue: PausingDialogue, deadline: float | None) -> None:
+    def _go_on_reported(self, lease: Lease, dialogue: PausingDialogue, deadline: float | None) -> None:
         report = _Report(self, dialogue)
         try:
-            self.driver.go_on(dialogue, deadline)
+            lease.go_on(dialogue, deadline)
         except BaseException as error:
             report.end(error)
             raise

@@ -18,7 +18,7 @@ from psqlpy._io.primitives import Lock
 from psqlpy._io.timeouts import query_timeout
 from psqlpy._pq.connection import wait
 from psqlpy._protocol.connect import Wait
-from psqlpy._protocol.failures import closed
+from psqlpy._protocol.failures import closed, returned
 from psqlpy._protocol.request import Displaced, Request
 from psqlpy._protocol.session import CLOSED, Session
 
@@ -39,10 +39,80 @@ _LEFT_POLL = 50
 _CHECK_POLL = 25
 
 
+class _Returned(Exception):
+    """The lease has ended, in another thread, just before a request was submitted."""
+
+
+class Lease:
+    """The time that one user has a connection for; the pool has a lease without end.
+
+    `is_over` is looked at, and set, under the driver's lock: what hasn't been submitted by then never is.
+    """
+
+    __slots__ = ("driver", "is_over")
+
+    def __init__(self, driver: ThreadDriver) -> None:
+        self.driver = driver
+        self.is_over = False
+
+    def end(self) -> None:
+        """Refuse whatever comes from now on."""
+        with self.driver.lock:
+            self.is_over = True
+
+    def run(self, request: Request, deadline: float | None = None, its_turn: bool = False) -> None:
+        """Submit a request and wait until it has ended; raises its error or QueryTimeoutError.
+
+        After the end of the lease it is not submitted: ConnectionClosedError.
+        """
+        driver = self.driver
+        session = driver.session
+        began = 0.0 if deadline is None else time.monotonic()
+        try:
+            with driver.lock:
+                if self.is_over:
+                    raise _Returned
+                session.submit(request, its_turn)
+                if driver.reader is None and not request.done:
+                    driver.reader = request
+            while not request.done:
+                if request.displaced:
+                    raise Displaced
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise query_timeout(began, request)
+                if driver.reader is request:
+                    driver.lead(request, deadline)
+                else:
+                    driver.follow(request, deadline)
+        except _Returned:
+            raise returned() from None
+        except BaseException:
+            driver.leave(request)
+            raise
+        if driver.left:
+            driver.drain_left()
+        if driver.waiting:
+            driver.pass_on()
+        if session.state is CLOSED:
+            driver.end()
+        elif driver.on_settled is not None:
+            driver.tell_settled()
+        if request.error is not None:
+            raise request.take_error()
+
+    def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
+        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
+        with self.driver.lock:
+            if self.is_over:
+                raise returned()
+            dialogue.resume(self.driver.session)
+        self.run(dialogue, deadline, its_turn=True)
+
+
 class ThreadDriver:
     """One session's waiting threads."""
 
-    __slots__ = ("_left", "_reader", "_waiting", "check", "lock", "on_settled", "session")
+    __slots__ = ("check", "left", "lock", "on_settled", "reader", "session", "waiting")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -51,57 +121,20 @@ class ThreadDriver:
         # Called now and then by the one who reads, under the lock, as long as it returns True.
         self.check: Callable[[], bool] | None = None
         # The request whose caller reads for all.
-        self._reader: Request | None = None
+        self.reader: Request | None = None
         # Those who wait while another one reads; each has a lock that is released to wake it.
-        self._waiting: dict[Request, threading.Lock] = {}
+        self.waiting: dict[Request, threading.Lock] = {}
         # Cancelled statements that their callers have left to those who still wait.
-        self._left: list[Cancellation] = []
+        self.left: list[Cancellation] = []
 
-    def run(self, request: Request, deadline: float | None, its_turn: bool = False) -> None:
-        """Submit a request and wait until it has ended; raises its error or QueryTimeoutError."""
-        began = 0.0 if deadline is None else time.monotonic()
-        try:
-            with self.lock:
-                self.session.submit(request, its_turn)
-                if self._reader is None and not request.done:
-                    self._reader = request
-            while not request.done:
-                if request.displaced:
-                    raise Displaced
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise query_timeout(began, request)
-                if self._reader is request:
-                    self._lead(request, deadline)
-                else:
-                    self._follow(request, deadline)
-        except BaseException:
-            self.leave(request)
-            raise
-        if self._left:
-            self._drain_left()
-        if self._waiting:
-            self.pass_on()
-        if self.session.state is CLOSED:
-            self.end()
-        elif self.on_settled is not None:
-            self._tell_settled()
-        if request.error is not None:
-            raise request.take_error()
-
-    def go_on(self, dialogue: PausingDialogue, deadline: float | None) -> None:
-        """Run a dialogue that has paused for its caller, until it pauses again or ends; raises as `run` does."""
-        with self.lock:
-            dialogue.resume(self.session)
-        self.run(dialogue, deadline, its_turn=True)
-
-    def _lead(self, request: Request, deadline: float | None) -> None:
+    def lead(self, request: Request, deadline: float | None) -> None:
         """Read for all, until the request is done or its time is over; the caller has become the reader."""
         session = self.session
         # Should an interrupt strike before the wait, `_leave` finds that we are the reader.
         try:
             while not (request.done or request.displaced or session.is_paused):
                 longest = 0 if session.has_more else _milliseconds(deadline)
-                if self._left:
+                if self.left:
                     longest = min(longest, _LEFT_POLL)
                     self._step_left()
                 if self.check is not None:
@@ -122,25 +155,25 @@ class ThreadDriver:
                 if deadline is not None and time.monotonic() >= deadline:
                     return
         finally:
-            self._reader = None
+            self.reader = None
 
-    def _follow(self, request: Request, deadline: float | None) -> None:
+    def follow(self, request: Request, deadline: float | None) -> None:
         """Wait once for the one who reads."""
         session = self.session
         woken = None
         with self.lock:
-            if self._reader is None and not session.is_paused:
+            if self.reader is None and not session.is_paused:
                 if not request.done:
-                    self._reader = request
+                    self.reader = request
                 return
             if not request.done and not session.wants_write:
-                woken = self._waiting[request] = threading.Lock()
+                woken = self.waiting[request] = threading.Lock()
                 woken.acquire()
                 request.wake = partial(_release, woken)
         if woken is not None:
             woken.acquire(timeout=_milliseconds(deadline) / 1000)
             with self.lock:
-                self._waiting.pop(request, None)
+                self.waiting.pop(request, None)
                 request.wake = None
         elif session.wants_write:
             # The one who reads doesn't know that there is something to write.
@@ -160,9 +193,9 @@ class ThreadDriver:
     def pass_on(self) -> None:
         """Wake one of the waiting to read for the others."""
         with self.lock:
-            if self._reader is not None:
+            if self.reader is not None:
                 return
-            for request, woken in self._waiting.items():
+            for request, woken in self.waiting.items():
                 if not request.done and woken.locked():
                     _release(woken)
                     return
@@ -188,14 +221,14 @@ class ThreadDriver:
             raise
 
     def _stop_reading(self, request: Request) -> None:
-        if self._reader is request:
-            self._reader = None
+        if self.reader is request:
+            self.reader = None
 
     def _give_up(self, request: Request, budget: float) -> None:
         session = self.session
         with self.lock:
             self._stop_reading(request)
-            self._waiting.pop(request, None)
+            self.waiting.pop(request, None)
             request.wake = None
             if request.done or session.is_closed:
                 closed = session.is_closed
@@ -209,7 +242,7 @@ class ThreadDriver:
             self.end()
         self.pass_on()
         if not closed:
-            self._tell_settled()
+            self.tell_settled()
 
     def _drain(self, cancellation: Cancellation, budget: float = THREAD_DRAIN_BUDGET) -> None:
         session = self.session
@@ -222,18 +255,18 @@ class ThreadDriver:
                 if time.monotonic() >= deadline:
                     if cancellation.others_wait():
                         # They read on, and see to what is left of this request.
-                        self._left.append(cancellation)
+                        self.left.append(cancellation)
                         return
                     session.lost("a cancelled statement did not end")
                     return
-                leads = self._reader is None
+                leads = self.reader is None
                 if leads:
-                    self._reader = cancellation.request
+                    self.reader = cancellation.request
             if leads:
                 try:
                     self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, _CANCEL_POLL))
                 finally:
-                    self._reader = None
+                    self.reader = None
             else:
                 time.sleep(_CANCEL_POLL / 1000)
 
@@ -243,17 +276,17 @@ class ThreadDriver:
         deadline = time.monotonic() + THREAD_DRAIN_BUDGET
         while True:
             with self.lock:
-                if self._reader is not None or not (session.queue and session.is_settled):
+                if self.reader is not None or not (session.queue and session.is_settled):
                     # Somebody reads for all, or nothing is left.
                     break
                 if time.monotonic() >= deadline:
                     session.lost("what comes before a ROLLBACK or a reset was not answered")
                     break
-                self._reader = session.queue[0]
+                self.reader = session.queue[0]
             try:
                 self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, _CANCEL_POLL))
             finally:
-                self._reader = None
+                self.reader = None
         if session.is_closed:
             self.end()
         self.pass_on()
@@ -269,21 +302,21 @@ class ThreadDriver:
     def _step_left(self) -> None:
         """Go on with what others have left, while reading for oneself."""
         with self.lock:
-            for cancellation in self._left[:]:
+            for cancellation in self.left[:]:
                 cancellation.step(self._on_return(cancellation))
                 if cancellation.over:
-                    self._left.remove(cancellation)
+                    self.left.remove(cancellation)
 
-    def _drain_left(self) -> None:
+    def drain_left(self) -> None:
         """Having one's own answer: drain what others have left, if nobody is there any more who waits and reads."""
         while True:
             with self.lock:
-                if not self._left or self._left[0].others_wait():
+                if not self.left or self.left[0].others_wait():
                     return
-                cancellation = self._left.pop(0)
+                cancellation = self.left.pop(0)
             self._drain(cancellation)
 
-    def _tell_settled(self) -> None:
+    def tell_settled(self) -> None:
         with self.lock:
             callback = self.on_settled
             if callback is None or not (self.session.is_closed or self.session.is_settled):
@@ -294,9 +327,9 @@ class ThreadDriver:
     def end(self) -> None:
         """The session is closed: wake everybody; who reads last gives the socket back."""
         with self.lock:
-            if self._reader is None:
+            if self.reader is None:
                 self.session.pgconn.finish()
-        self._tell_settled()
+        self.tell_settled()
 
 
 def _milliseconds(deadline: float | None) -> int:

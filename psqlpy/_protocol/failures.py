@@ -143,6 +143,15 @@ def closed(
     return error
 
 
+def returned() -> exceptions.ConnectionClosedError:
+    """What is raised for whatever is done with a connection that was given back to its pool; nothing was sent."""
+    error = exceptions.ConnectionClosedError(
+        "connection is returned to the pool: acquire another one from the pool"
+    )
+    error.safe_to_retry = True
+    return error
+
+
 def out_of_step(session: Session, request: Request) -> bool:
     """End a request whose flight has landed without its answers, or with others; returns what its `land` has to.
 

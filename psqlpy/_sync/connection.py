@@ -12,9 +12,11 @@ from psqlpy import exceptions
 from psqlpy._config import IsolationLevel, ReadVariant, SynchronousCommit
 from psqlpy._io.blocks import SyncConnectionBlock
 from psqlpy._io.debugging import callers, describe
+from psqlpy._io.leases import sync_end_lease, sync_lend, sync_pooled
 from psqlpy._io.links import SyncLink
 from psqlpy._pq.enums import TransactionStatus
 from psqlpy._protocol.commands import AskTransaction, Commands
+from psqlpy._protocol.failures import returned
 from psqlpy._sync.copying import Copying
 from psqlpy._sync.executor import CheckedOut, Executor, deadline_after
 from psqlpy._sync.identity import Identity
@@ -62,7 +64,7 @@ class Connection(
     def __init__(self, pool: ConnectionPool, link: SyncLink | None) -> None:
         # None once the connection is returned: a handle that is still around, as in a notebook, keeps no pool alive.
         self._pool: ConnectionPool | None = pool
-        self._link = link
+        self._link = None if link is None else sync_lend(link)
         self._returned = False
         # The pooled connection that it had, as long as that exists.
         self._last: ReferenceType[SyncLink] | None = None
@@ -94,7 +96,7 @@ class Connection(
                 )
             self._entering = True
             try:
-                self._link = pool.take_link(deadline_after(pool.timeout))
+                self._link = sync_lend(pool.take_link(deadline_after(pool.timeout)))
             finally:
                 self._entering = False
             self.note_callers()
@@ -123,8 +125,9 @@ class Connection(
                 from psqlpy._io.pausing import sync_leave
 
                 sync_leave(link, self.pausing)
-            self._last = ref(link)
-            pool.give_back(link)
+            pooled = sync_end_lease(link)
+            self._last = ref(pooled)
+            pool.give_back(pooled)
 
     def back_to_pool(self) -> None:
         """Do what `close` does, under the name it had until 0.8."""
@@ -135,7 +138,7 @@ class Connection(
         pool = getattr(self, "_pool", None)
         if link is not None and pool is not None:
             self._link = None
-            pool.take_back(link)
+            pool.take_back(sync_pooled(link))
             message = _UNRETURNED + describe(self._acquired_by)
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
@@ -347,9 +350,7 @@ class Connection(
             return exceptions.ConnectionClosedError(
                 "connection is not acquired yet: pool.acquire() gives one for a block, pool.connection() at once"
             )
-        return exceptions.ConnectionClosedError(
-            "connection is returned to the pool: acquire another one from the pool"
-        )
+        return returned()
 
     def __repr__(self) -> str:
         if self._link is None:

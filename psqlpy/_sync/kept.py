@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psqlpy._io.leases import sync_end_lease
 from psqlpy._io.links import SyncLink
 from psqlpy._sync.connection import Connection
 from psqlpy._sync.executor import CheckedOut
@@ -27,7 +28,9 @@ class KeptConnection(Connection):
 
     def let_go(self) -> None:
         """Its owner needs it, or has closed it: this handle is of no use any more."""
-        self._link = None
+        link, self._link = self._link, None
+        if link is not None:
+            sync_end_lease(link)
         self._pool = None
         self._returned = True
 
