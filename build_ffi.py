@@ -38,6 +38,7 @@ HELPERS = (
     "copy",
     "records",
     "interpreter",
+    "connect",
     "recast",
 )
 # Sources that only other sources call.

@@ -23,9 +23,7 @@ typedef struct _PQconninfoOption {
 typedef ... *PQnoticeReceiver;
 
 /* Connecting */
-PGconn *PQconnectStartParams(const char *const *keywords, const char *const *values, int expand_dbname);
 int PQconnectPoll(PGconn *conn);
-void PQfinish(PGconn *conn);
 int PQsetnonblocking(PGconn *conn, int arg);
 PQconninfoOption *PQconndefaults(void);
 PQconninfoOption *PQconninfoParse(const char *conninfo, char **errmsg);

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from psqlpy._pq.callbacks import NoticeBox
 from psqlpy._pq.canceller import Canceller
@@ -56,6 +55,7 @@ class PGconn:
 
     __slots__ = (
         "__weakref__",
+        "_cell",
         "_forks",
         "_notice_handle",
         "_pump",
@@ -64,26 +64,31 @@ class PGconn:
         "pointer",
     )
 
-    def __init__(self, pointer: Any) -> None:
-        self.pointer = pointer
+    def __init__(self) -> None:
+        # Who the connection belongs to from its first moment to its last, whatever signals do to Python in between.
+        self._cell = ffi.new("PGconn **")
+        self.pointer = ffi.NULL
         #: (name, parameter count, packed, its length, result format): Bind, Execute, Sync, and send what the socket
         #: takes: 0 all sent, 1 some left, -1 failed. Not a method, as every query would pay for its frame.
-        self.execute_flight: Callable[[bytes, int, bytes, int, int], int] = partial(_execute_flight, pointer)
+        self.execute_flight: Callable[[bytes, int, bytes, int, int], int] = partial(_execute_flight, ffi.NULL)
         self._forks = _forks
         self.notice_box = NoticeBox()
         self._notice_handle = self.notice_box.handle()
         self._pump = ffi.new("psq_pump_state *", {"encoding": -1})
-        lib.PQsetNoticeReceiver(pointer, lib.psq_on_notice, self._notice_handle)
 
     @classmethod
     def start(cls, parameters: Mapping[str, str]) -> PGconn:
         """Begin a connection attempt with libpq's keywords; go on with `poll` when the socket is ready."""
         keywords = [ffi.new("char[]", name.encode()) for name in parameters]
         values = [ffi.new("char[]", value.encode()) for value in parameters.values()]
-        pointer = lib.PQconnectStartParams([*keywords, ffi.NULL], [*values, ffi.NULL], 0)
+        connection = cls()
+        lib.psq_connect_start(connection._cell, [*keywords, ffi.NULL], [*values, ffi.NULL])
+        pointer = connection.pointer = connection._cell[0]
         if pointer == ffi.NULL:
             raise MemoryError("libpq could not allocate a connection")
-        return cls(pointer)
+        connection.execute_flight = partial(_execute_flight, pointer)
+        lib.PQsetNoticeReceiver(pointer, lib.psq_on_notice, connection._notice_handle)
+        return connection
 
     def poll(self) -> PollingStatus:
         """PQconnectPoll. The socket may be another one afterwards, even under the same number."""
@@ -105,22 +110,25 @@ class PGconn:
 
     def finish(self) -> None:
         """Close the connection; a second call does nothing. In a forked child only the descriptor is closed."""
-        pointer, self.pointer = self.pointer, ffi.NULL
+        pointer = self._cell[0]
         if pointer == ffi.NULL:
             return
+        self.pointer = ffi.NULL
         self.execute_flight = partial(_execute_flight, ffi.NULL)
         lib.psq_pump_clear(self._pump)
         if self._forks == _forks:
-            lib.PQfinish(pointer)
+            lib.psq_finish(self._cell)
             return
         # PQfinish would say Terminate on the parent's connection. Its memory is left to the child's exit.
+        self._cell[0] = ffi.NULL
         fd = lib.PQsocket(pointer)
         if fd >= 0:
             os.close(fd)
 
     def __del__(self) -> None:
-        # Nobody refers to the connection, so no call of it is running.
-        self.finish()
+        # Nobody refers to the connection, so no call of it is running. An interrupt may have struck in the constructor.
+        if hasattr(self, "_pump"):
+            self.finish()
 
     @property
     def is_finished(self) -> bool:

@@ -175,7 +175,9 @@ def _probe(given: Mapping[str, str], spoiled: str) -> tuple[dict[str, str], str]
     pairs = {**given, spoiled: "!"}
     names = [ffi.new("char[]", keyword.encode()) for keyword in pairs]
     values = [ffi.new("char[]", value.encode()) for value in pairs.values()]
-    conn = lib.PQconnectStartParams([*names, ffi.NULL], [*values, ffi.NULL], 0)
+    cell = ffi.new("PGconn **")
+    lib.psq_connect_start(cell, [*names, ffi.NULL], [*values, ffi.NULL])
+    conn = cell[0]
     options = lib.PQconninfo(conn)
     try:
         if options == ffi.NULL:
@@ -188,7 +190,7 @@ def _probe(given: Mapping[str, str], spoiled: str) -> tuple[dict[str, str], str]
         return resolved, text(lib.PQhost(conn)) or ""
     finally:
         lib.PQconninfoFree(options)
-        lib.PQfinish(conn)
+        lib.psq_finish(cell)
 
 
 def _check_keyword(keyword: str, if_odd: str, *, show: bool = True) -> None:

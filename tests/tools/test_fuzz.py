@@ -58,7 +58,7 @@ def test_nothing_is_found(target: str) -> None:
 CHECKS = {
     "writer": ("stream.c", "if (!has_room(out, 9))", "if (!has_room(out, 1))"),
     "cell": ("container.c", "if (in->end - in->at < 4)", "if (in->end - in->at < 3)"),
-    "fields": ("fields.c", "if (end - at < 8)", "if (end - at < 7)"),
+    "fields": ("fields.c", "if (end - at < 8)", "if (end - at < 1)"),
     "rows": ("decode.c", "start < 0 || start >= stop", "start >= stop"),
     "copy_rows": ("copy.c", "length > end - at ||", "length > end - at + 1 ||"),
     "copy_take": ("copy.c", "if (buffer->size == 0)", "if (buffer->size != 0)"),
