@@ -62,7 +62,8 @@ class FileSource(Source):
 
     waits = True
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, utf8: bool = True) -> None:
+        self._utf8 = utf8
         self._path = file if isinstance(file, str | PathLike) else None
         self._file = None if self._path is not None else AsyncFile(file)
 
@@ -70,7 +71,10 @@ class FileSource(Source):
         if self._file is None:
             self._file = await AsyncFile.open(self._path, "rb", deadline)
         data = await self._file.read(deadline)
-        return (to_bytes(data), 0) if data else None
+        if data is None:
+            # Nothing yet, which isn't the end.
+            raise exceptions.ParameterValueError("the file to copy has nothing to read yet: it must block until it has")
+        return (to_bytes(data, self._utf8), 0) if data else None
 
     def close(self) -> None:
         if self._path is not None and self._file is not None:
@@ -80,7 +84,8 @@ class FileSource(Source):
 class ItemSource(Source):
     """An iterable of bytes or str, the first of which have been taken already."""
 
-    def __init__(self, items: AsyncItems, first: list[Any]) -> None:
+    def __init__(self, items: AsyncItems, first: list[Any], utf8: bool) -> None:
+        self._utf8 = utf8
         self.waits = items.waits
         self._items = items
         self._next = first
@@ -94,16 +99,20 @@ class ItemSource(Source):
             items = items or await self._items.take(self._portion, monotonic() + _SLICE, deadline)
             if not items:
                 return None
-            data = b"".join([to_bytes(item) for item in items])
+            data = b"".join([to_bytes(item, self._utf8) for item in items])
             small = len(data) < _SMALL
             self._portion = min(_MAX_PORTION, self._portion * 2) if small else max(1, self._portion // 4)
             items = []
         return data, 0
 
 
-def to_bytes(data: Any) -> bytes | memoryview:
+def to_bytes(data: Any, utf8: bool) -> bytes | memoryview:
     """A part of the data as bytes; ParameterTypeError for what isn't any."""
     if isinstance(data, str):
+        if not utf8 and not data.isascii():
+            raise exceptions.ParameterValueError(
+                "the data to copy is str, which has no encoding: leave encoding out, or give bytes"
+            )
         return data.encode()
     if isinstance(data, bytes):
         return data

@@ -122,12 +122,12 @@ class Copying:
         """
         from psqlpy._async.copy_sources import BYTES, BytesSource, FileSource
         from psqlpy._io.streams import is_iterable
-        from psqlpy._protocol.copy_text import CopyInOptions, check_options
+        from psqlpy._protocol.copy_text import CopyInOptions, check_options, is_utf8
 
         given = check_options("copy_in", options, CopyInOptions)
         found: Source
         if isinstance(source, str | PathLike) or hasattr(source, "read"):
-            found = FileSource(source)
+            found = FileSource(source, is_utf8(given))
         elif isinstance(source, BYTES):
             found = BytesSource(source)
         elif is_iterable(source):
@@ -174,7 +174,7 @@ class Copying:
         from psqlpy._async.copy_records import find_records
         from psqlpy._async.copy_sources import BYTES, ItemSource
         from psqlpy._io.streams import AsyncItems
-        from psqlpy._protocol.copy_text import check_columns, qualified
+        from psqlpy._protocol.copy_text import check_columns, is_utf8, qualified
 
         target = qualified(table_name, schema_name)
         if columns is not None:
@@ -186,15 +186,16 @@ class Copying:
             first = await items.take(1, monotonic(), deadline)
             sending = Sending(connection, self._family, deadline, progress)
             if options is not None and isinstance(first[0] if first else b"", (str, *BYTES)):
-                return await sending.run(target, columns, options, ItemSource(items, first))
+                found = ItemSource(items, first, is_utf8(options))
+                return await sending.run(target, columns, options, found)
             if options:
                 raise exceptions.ParameterValueError(
                     f"{next(iter(options))} is for data in PostgreSQL's own formats: records are written by psqlpy, "
                     "leave it out"
                 )
-            found = await find_records(connection, self._family, items, first, target, columns, deadline)
-            plan = found.plan
-            return await sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
+            records = await find_records(connection, self._family, items, first, target, columns, deadline)
+            plan = records.plan
+            return await sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, records)
         except GeneratorExit:
             # Nobody resumes the call any more: there is no waiting.
             raise
@@ -297,7 +298,8 @@ class Copying:
         each of whole rows. `format` is "text", "csv" or "binary".
         """
         from psqlpy._async.copy_out import CopyOut, source_of
-        from psqlpy._protocol.copy_text import CopyOutOptions, check_options
+        from psqlpy._io.streams import is_text
+        from psqlpy._protocol.copy_text import CopyOutOptions, check_options, is_utf8
 
         given = check_options("copy_out", options, CopyOutOptions)
         source, statement = source_of(table_name, columns, schema_name, query)
@@ -316,5 +318,9 @@ class Copying:
         ):
             raise exceptions.ParameterTypeError(
                 f"destination must be a path, a file or a callable, not {type(destination).__name__}"
+            )
+        if is_text(destination) and (given.get("format") == "binary" or not is_utf8(given)):
+            raise exceptions.ParameterValueError(
+                "the destination takes text, which has no encoding: open it for bytes, or leave format and encoding out"
             )
         return async_call(copy.write_to(destination))

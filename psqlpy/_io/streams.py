@@ -230,8 +230,13 @@ def _opened(path: Any, mode: str) -> Any:
     return open(path, mode, 0 if mode == "rb" else -1)
 
 
+def is_text(file: Any) -> bool:
+    """Whether it takes str. Not all that do are of TextIOBase: `tempfile` and `codecs` have wrappers."""
+    return hasattr(file, "encoding")
+
+
 def _write(file: Any, data: bytes) -> Any:
-    if isinstance(file, io.TextIOBase):
+    if is_text(file):
         return file.write(data.decode())
     if not isinstance(file, io.RawIOBase):
         return file.write(data)

@@ -57,6 +57,12 @@ def check_options(call: str, options: Mapping[str, object], kind: type) -> Optio
     return given
 
 
+def is_utf8(options: Options) -> bool:
+    """Whether the data is UTF-8, which is what a str becomes; the server ignores the same characters in a name."""
+    name = str(options.get("encoding", "utf8")).lower()
+    return "".join(filter(str.isalnum, name)) in ("utf8", "unicode")
+
+
 def qualified(table_name: str, schema_name: str | None) -> str:
     """The name of a table, of one schema or of the first in the search path that has it."""
     table = quote_identifier(table_name).decode()

@@ -122,13 +122,13 @@ class Copying:
         newer servers have more of them. Records are written by psqlpy, without options. Returns the number of rows.
         """
         from psqlpy._io.streams import is_iterable
-        from psqlpy._protocol.copy_text import CopyInOptions, check_options
+        from psqlpy._protocol.copy_text import CopyInOptions, check_options, is_utf8
         from psqlpy._sync.copy_sources import BYTES, BytesSource, FileSource
 
         given = check_options("copy_in", options, CopyInOptions)
         found: Source
         if isinstance(source, str | PathLike) or hasattr(source, "read"):
-            found = FileSource(source)
+            found = FileSource(source, is_utf8(given))
         elif isinstance(source, BYTES):
             found = BytesSource(source)
         elif is_iterable(source):
@@ -172,7 +172,7 @@ class Copying:
     ) -> int:
         """Send bytes or records, whichever come first; without `options` they are records."""
         from psqlpy._io.streams import SyncItems
-        from psqlpy._protocol.copy_text import check_columns, qualified
+        from psqlpy._protocol.copy_text import check_columns, is_utf8, qualified
         from psqlpy._sync.copy_in import Sending
         from psqlpy._sync.copy_records import find_records
         from psqlpy._sync.copy_sources import BYTES, ItemSource
@@ -187,15 +187,16 @@ class Copying:
             first = items.take(1, monotonic(), deadline)
             sending = Sending(connection, self._family, deadline, progress)
             if options is not None and isinstance(first[0] if first else b"", (str, *BYTES)):
-                return sending.run(target, columns, options, ItemSource(items, first))
+                found = ItemSource(items, first, is_utf8(options))
+                return sending.run(target, columns, options, found)
             if options:
                 raise exceptions.ParameterValueError(
                     f"{next(iter(options))} is for data in PostgreSQL's own formats: records are written by psqlpy, "
                     "leave it out"
                 )
-            found = find_records(connection, self._family, items, first, target, columns, deadline)
-            plan = found.plan
-            return sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, found)
+            records = find_records(connection, self._family, items, first, target, columns, deadline)
+            plan = records.plan
+            return sending.run(target, plan.names, {"format": "binary"} if plan.format else {}, records)
         except GeneratorExit:
             # Nobody resumes the call any more: there is no waiting.
             raise
@@ -297,7 +298,8 @@ class Copying:
         with `as_dict`, as dicts; or, if there is a `format` or another option, the bytes of the copy, part by part,
         each of whole rows. `format` is "text", "csv" or "binary".
         """
-        from psqlpy._protocol.copy_text import CopyOutOptions, check_options
+        from psqlpy._io.streams import is_text
+        from psqlpy._protocol.copy_text import CopyOutOptions, check_options, is_utf8
         from psqlpy._sync.copy_out import CopyOut, source_of
 
         given = check_options("copy_out", options, CopyOutOptions)
@@ -317,5 +319,9 @@ class Copying:
         ):
             raise exceptions.ParameterTypeError(
                 f"destination must be a path, a file or a callable, not {type(destination).__name__}"
+            )
+        if is_text(destination) and (given.get("format") == "binary" or not is_utf8(given)):
+            raise exceptions.ParameterValueError(
+                "the destination takes text, which has no encoding: open it for bytes, or leave format and encoding out"
             )
         return sync_call(copy.write_to(destination))
