@@ -73,7 +73,9 @@ class FileSource(Source):
         data = await self._file.read(deadline)
         if data is None:
             # Nothing yet, which isn't the end.
-            raise exceptions.ParameterValueError("the file to copy has nothing to read yet: it must block until it has")
+            raise exceptions.ParameterValueError(
+                "the file to copy has nothing to read yet: it must block until it has"
+            )
         return (to_bytes(data, self._utf8), 0) if data else None
 
     def close(self) -> None:

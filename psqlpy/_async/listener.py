@@ -9,7 +9,7 @@ from psqlpy import exceptions
 from psqlpy._async.executor import check_timeout, deadline_after
 from psqlpy._async.kept import KeptConnection
 from psqlpy._async.reception import Callback, Reception
-from psqlpy._io.listening import async_check_callback, async_in_background
+from psqlpy._io.listening import async_check_callback, async_failure, async_in_background
 from psqlpy._io.logs import logger
 from psqlpy._io.primitives import monotonic
 from psqlpy._naming import public
@@ -209,9 +209,12 @@ class Listener(Reception):
             for callback in list(self._channels.get(message.channel, ())):
                 try:
                     await callback(message.connection, message.payload, message.channel, message.process_id)
-                except Exception as error:
+                except BaseException as error:
+                    failure = async_failure(error)
+                    if failure is None:
+                        raise
                     logger(_LOG).exception("callback of channel %r failed", message.channel)
-                    await self._report(error, message)
+                    await self._report(failure, message)
 
     # Iteration
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from psqlpy import exceptions
 from psqlpy._io.links import AsyncLink, SyncLink
+from psqlpy._io.running import running_loop
 from psqlpy._io.system_task import spawn_system_task
 from psqlpy._protocol.notifications import Inbox
 
@@ -46,6 +47,29 @@ def sync_check_callback(callback: object) -> None:
 
     if not callable(callback) or inspect.iscoroutinefunction(callback):
         raise exceptions.ListenerCallbackError("Callback must be a callable that is not async")
+
+
+def async_failure(error: BaseException) -> Exception | None:
+    """What a callback has failed with; None if it is to end with whoever called it.
+
+    asyncio's CancelledError may come from something that the callback awaited, and nobody wants the caller to end. Before
+    Python 3.11 a task doesn't tell.
+    """
+    if isinstance(error, Exception):
+        return error
+    if running_loop() is None:
+        return None
+    import asyncio
+
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    if not isinstance(error, asyncio.CancelledError) or cancelling is None or cancelling():
+        return None
+    return exceptions.ListenerCallbackError("Callback awaited something that was cancelled")
+
+
+def sync_failure(error: BaseException) -> Exception | None:
+    """What a callback has failed with; None if it is to end with whoever called it."""
+    return error if isinstance(error, Exception) else None
 
 
 def async_wake(link: AsyncLink, inbox: Inbox) -> None:

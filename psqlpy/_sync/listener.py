@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from psqlpy import exceptions
-from psqlpy._io.listening import sync_check_callback, sync_in_background
+from psqlpy._io.listening import sync_check_callback, sync_failure, sync_in_background
 from psqlpy._io.logs import logger
 from psqlpy._io.primitives import monotonic
 from psqlpy._naming import public
@@ -210,9 +210,12 @@ class Listener(Reception):
             for callback in list(self._channels.get(message.channel, ())):
                 try:
                     callback(message.connection, message.payload, message.channel, message.process_id)
-                except Exception as error:
+                except BaseException as error:
+                    failure = sync_failure(error)
+                    if failure is None:
+                        raise
                     logger(_LOG).exception("callback of channel %r failed", message.channel)
-                    self._report(error, message)
+                    self._report(failure, message)
 
     # Iteration
 

@@ -25,7 +25,9 @@ async def notes(conn: Connection) -> str:
 
 async def test_a_str_has_no_encoding(conn: Connection, notes: str) -> None:
     for source in (StringIO("1\té\n"), ["1\t", "é\n"]):
-        with pytest.raises(exceptions.ParameterValueError, match="str, which has no encoding: leave encoding out"):
+        with pytest.raises(
+            exceptions.ParameterValueError, match="str, which has no encoding: leave encoding out"
+        ):
             await conn.copy_in(notes, source, encoding="latin1")
         assert await conn.fetch_val("SELECT count(*) FROM notes") == 0
     assert await conn.copy_in(notes, b"1\t\xe9\n", encoding="latin1") == 1
@@ -42,7 +44,9 @@ async def test_a_text_file_takes_text(conn: Connection, notes: str) -> None:
     await conn.copy_records_to_table(notes, [(1, "é")])
     for options in ({"format": "binary"}, {"encoding": "latin1"}):
         file = StringIO()
-        with pytest.raises(exceptions.ParameterValueError, match="text, which has no encoding: open it for bytes"):
+        with pytest.raises(
+            exceptions.ParameterValueError, match="text, which has no encoding: open it for bytes"
+        ):
             await conn.copy_out(notes, file, **options)  # type: ignore[call-overload]  # any of them
         assert not file.getvalue()
     assert await conn.copy_out(notes, file, encoding="utf8", format="csv") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -98,6 +99,41 @@ async def test_a_callback_may_stop_its_listener(pool: ConnectionPool, channel: s
         with anyio.fail_after(5):
             await done.wait()
         assert not listener.is_started
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task doesn't tell yet whether it was cancelled")
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {}), ("asyncio", {"use_uvloop": True})], indirect=True)
+async def test_what_a_callback_awaited_was_cancelled(pool: ConnectionPool, channel: str) -> None:
+    payloads = Payloads()
+    errors: list[Exception] = []
+
+    async def call(connection: object, payload: str, channel: str, process_id: int) -> None:
+        if payload == "fails":
+            work = asyncio.get_running_loop().create_future()
+            work.cancel()
+            await work
+        await payloads.call(connection, payload, channel, process_id)
+
+    async with pool.listener(on_error=lambda error, message: errors.append(error)) as listener:
+        await listener.add_callback(channel, call)
+        await listener.listen()
+        for payload in ("fails", "1"):
+            await pool.notify(channel, payload)
+        await payloads.wait_for("1")
+        assert [type(error) for error in errors] == [exceptions.ListenerCallbackError]
+        listener.abort_listen()
+
+        # Who is cancelled while a callback runs, is.
+        async def wait(*arguments: object) -> None:
+            task.cancel()
+            await asyncio.sleep(60)
+
+        await listener.add_callback(channel, wait)
+        task = asyncio.ensure_future(listener.run_callbacks())
+        await pool.notify(channel, "2")
+        with pytest.raises(asyncio.CancelledError), anyio.fail_after(5):
+            await task
+    assert len(errors) == 1
 
 
 async def test_it_says_when_it_gives_up(dsn: str, channel: str) -> None:
