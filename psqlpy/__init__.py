@@ -84,7 +84,10 @@ _HOMES = {
     "Notice": "psqlpy._notice",
     "PreparedStatement": "psqlpy._async.prepared",
     "QueryEvent": "psqlpy._query_event",
+    "_internal": "psqlpy._internal",
     "capabilities": "psqlpy._pq.capabilities",
+    "extra_types": "psqlpy.extra_types",
+    "row_factories": "psqlpy.row_factories",
 }
 
 if not TYPE_CHECKING:  # else every misspelt name would be there for type checkers

@@ -34,7 +34,8 @@ def later(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        found = getattr(_imported(home), name)
+        # A home of this name is what was asked for.
+        found = _imported(home) if home == f"{module}.{name}" else getattr(_imported(home), name)
         vars(sys.modules[module])[name] = found
         return found
 

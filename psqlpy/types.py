@@ -63,6 +63,10 @@ class Types:
         money_digits: int | None = None,
         out_of_range_dates: str | None = None,
     ) -> None:
+        if uuid_as_object not in (None, True, False):
+            raise ConnectionPoolConfigurationError(f"uuid_as_object must be a bool, not {uuid_as_object!r}")
+        functions = {"json_loads": json_loads, "json_dumps": json_dumps}
+        _check_callables(**{name: function for name, function in functions.items() if function is not None})
         self._in_use = False
         self._registry = Registry(
             default_registry,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from psqlpy.exceptions import ConnectionPoolConfigurationError
+
 POLICIES = ("raise", "clamp", "text")
 
 OUT_OF_RANGE = "the value is out of Python's range: cast the column to text to read it"
@@ -25,7 +27,9 @@ CYCLE = _CYCLE_DAYS * DAY  # in microseconds
 
 def check_policy(policy: str) -> str:
     if policy not in POLICIES:
-        raise ValueError(f"out_of_range_dates must be 'raise', 'clamp' or 'text', not {policy!r}")
+        raise ConnectionPoolConfigurationError(
+            f"out_of_range_dates must be 'raise', 'clamp' or 'text', not {policy!r}"
+        )
     return policy
 
 

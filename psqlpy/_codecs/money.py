@@ -11,6 +11,7 @@ from psqlpy._codecs import oids
 from psqlpy._codecs.codec import BINARY, Codec, Dumped, item_packer, packer
 from psqlpy._codecs.integer import dumper
 from psqlpy._pq.result import Kind
+from psqlpy.exceptions import ConnectionPoolConfigurationError
 
 if TYPE_CHECKING:
     from psqlpy._codecs.registry import Registry
@@ -93,8 +94,10 @@ def register(registry: Registry, digits: int | None = None) -> None:
             )
         )
         return
-    if not 0 <= digits <= _MAX_DIGITS:
-        raise ValueError(f"money_digits must be an int from 0 to {_MAX_DIGITS}, not {digits!r}")
+    if not isinstance(digits, int) or not 0 <= digits <= _MAX_DIGITS:
+        raise ConnectionPoolConfigurationError(
+            f"money_digits must be an int from 0 to {_MAX_DIGITS}, not {digits!r}"
+        )
 
     def convert(units: int) -> Decimal:
         return Decimal(f"{units}E-{digits}")

@@ -52,8 +52,8 @@ def sync_check_callback(callback: object) -> None:
 def async_failure(error: BaseException) -> Exception | None:
     """What a callback has failed with; None if it is to end with whoever called it.
 
-    asyncio's CancelledError may come from something that the callback awaited, and nobody wants the caller to end. Before
-    Python 3.11 a task doesn't tell.
+    asyncio's CancelledError may come from something that the callback awaited, and nobody wants the caller to end.
+    Before Python 3.11 a task doesn't tell.
     """
     if isinstance(error, Exception):
         return error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import os
-from io import StringIO
+from collections.abc import Callable
+from functools import partial
+from io import FileIO, StringIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import Any
@@ -56,13 +58,14 @@ async def test_a_text_file_takes_text(conn: Connection, notes: str) -> None:
 
 async def test_text_files_of_any_class(conn: Connection, notes: str, tmp_path: Path) -> None:
     await conn.copy_records_to_table(notes, [(1, "é")])
-    for opened in (
-        lambda: NamedTemporaryFile("w+", encoding="utf8"),
-        lambda: NamedTemporaryFile("w+b"),
-        lambda: SpooledTemporaryFile(mode="w+", encoding="utf8"),
-        lambda: SpooledTemporaryFile(),
-        lambda: codecs.open(str(tmp_path / "text"), "w+", "utf8"),
-    ):
+    files: list[Callable[[], Any]] = [
+        partial(NamedTemporaryFile, "w+", encoding="utf8"),
+        partial(NamedTemporaryFile, "w+b"),
+        partial(SpooledTemporaryFile, mode="w+", encoding="utf8"),
+        SpooledTemporaryFile,
+        partial(codecs.open, str(tmp_path / "text"), "w+", "utf8"),
+    ]
+    for opened in files:
         with opened() as file:
             assert await conn.copy_out(notes, file) == 1
             file.seek(0)
@@ -76,7 +79,7 @@ async def test_nothing_yet_is_not_the_end(conn: Connection, notes: str) -> None:
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
     os.write(writable, b"1\tone\n")
-    with open(readable, "rb", buffering=0) as source, open(writable, "wb"):
+    with FileIO(readable) as source, FileIO(writable, "w"):
         waiting: Any = source
         with pytest.raises(exceptions.ParameterValueError, match="nothing to read yet: it must block"):
             await conn.copy_in(notes, waiting)

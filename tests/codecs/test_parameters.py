@@ -24,7 +24,12 @@ from psqlpy._codecs.codec import NULL, Raw
 from psqlpy._codecs.literal import literal
 from psqlpy._codecs.parameter_rows import encode_rows
 from psqlpy._codecs.registry import Registry, default_registry
-from psqlpy.exceptions import ParameterTypeError, ParameterValueError, PyToRustValueMappingError
+from psqlpy.exceptions import (
+    ConnectionPoolConfigurationError,
+    ParameterTypeError,
+    ParameterValueError,
+    PyToRustValueMappingError,
+)
 from psqlpy.extra_types import (
     CustomType,
     IpAddressArray,
@@ -37,6 +42,7 @@ from psqlpy.extra_types import (
     SmallInt,
     Text,
 )
+from psqlpy.types import Types
 from tests.codecs.rig import Rig, ServerError
 
 PLUS_TWO = timezone(timedelta(hours=2))
@@ -368,10 +374,18 @@ def test_money_as_decimal_refuses(value: Any, error: type[Exception], message: s
         plan.encode([value])
 
 
-def test_money_digits_are_checked() -> None:
-    for digits in (-1, 11):
-        with pytest.raises(ValueError, match="money_digits must be an int from 0 to 10"):
-            Registry(default_registry, money_digits=digits)
+def test_switches_are_checked() -> None:
+    for name, value in (
+        ("money_digits", -1),
+        ("money_digits", 11),
+        ("money_digits", "2"),
+        ("out_of_range_dates", "ignore"),
+        ("uuid_as_object", "no"),
+        ("json_loads", "orjson"),
+        ("json_dumps", 1),
+    ):
+        with pytest.raises(ConnectionPoolConfigurationError, match=f"^{name} must be .* not {value!r}$"):
+            Types(**{name: value})  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_money_does_not_depend_on_the_decimal_context(rig: Rig) -> None:

@@ -10,6 +10,8 @@ import enum
 import importlib
 import inspect
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +55,13 @@ def find(path: str) -> Any:
 def test_module(path: str) -> None:
     assert NAMES["0.7"]["modules"] == NAMES["0.13"]["modules"]
     assert inspect.ismodule(find(path))
+
+
+@pytest.mark.parametrize("path", NAMES["0.7"]["modules"])
+def test_importing_psqlpy_is_enough(path: str) -> None:
+    # Nobody has imported anything else there.
+    run = subprocess.run([sys.executable, "-c", f"import psqlpy; {path}"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize(("path", "name"), cases("names"))
