@@ -43,10 +43,13 @@ def field_types(data: bytes) -> tuple[int, ...]:
 def make_codec(registry: Registry) -> Codec:
     """Made per registry, which says how the fields are read."""
     decoders: dict[tuple[int, ...], tuple[FieldsDecoder, list[tuple[int, Convert]]]] = {}
+    # In binary, which a record comes in, regclass and its kin are nothing but their oid, in arrays and composites too.
+    in_binary: list[Registry] = []
 
     def decoder_for(types: tuple[int, ...]) -> tuple[FieldsDecoder, list[tuple[int, Convert]]]:
-        # In binary, which a record comes in, regclass and its kin are nothing but their oid.
-        known = [registry.codec(oids.OID if oid in REG_TYPES else oid) for oid in types]
+        if not in_binary:
+            in_binary.append(_with_oids(registry))
+        known = [in_binary[0].codec(oid) for oid in types]
         made = fields_decoder(types, [codec if codec and codec.kind is not None else None for codec in known])
         if not registry.unknown(types):
             if len(decoders) >= _MAX_KINDS:
@@ -77,6 +80,15 @@ def make_codec(registry: Registry) -> Codec:
         dump=_dump,
         self_described=True,
     )
+
+
+def _with_oids(registry: Registry) -> Registry:
+    child = type(registry)(registry)
+    number = registry.codec(oids.OID)
+    assert number is not None
+    for oid in REG_TYPES:
+        child.add(Codec(oid, oids.TYPES[oid][0], kind=number.kind, dump=_dump))
+    return child
 
 
 def _dump(value: Any) -> Dumped:

@@ -117,6 +117,19 @@ async def test_in_records_names_are_the_servers_secret(fresh: Connection) -> Non
     assert (await fresh.fetch_row(query)).result(as_tuple=True) == ((1259, 23, None), 1259)
 
 
+async def test_what_has_oids_by_name_within_a_record(conn: Connection) -> None:
+    await conn.execute("CREATE TYPE pg_temp.of_table AS (name text, found regclass, others regtype[])")
+    value = "ROW('x', 'pg_class', '{int4,NULL}')::pg_temp.of_table"
+    query = f"SELECT ROW('{{pg_class,4294967295}}'::regclass[], {value}, ARRAY[{value}, NULL])"
+    inner = {"name": "x", "found": 1259, "others": [23, None]}
+    assert await conn.fetch_val(query) == ([1259, 4294967295], inner, [inner, None])
+    assert await conn.fetch_val(f"SELECT {value}") == {
+        "name": "x",
+        "found": "pg_class",
+        "others": ["integer", None],
+    }
+
+
 async def test_in_records_of_what_has_the_connection_for_itself(fresh: Connection) -> None:
     """Nothing can be asked while its rows come, so all types are asked about before, each time the new ones."""
     record = "ROW(1, 'x'::pg_temp.mood{0}, ROW(1, 'x')::pg_temp.pair{0}, '{{x}}'::pg_temp.mood{0}[], 5::pg_temp.age{0})"
