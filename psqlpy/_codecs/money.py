@@ -94,10 +94,7 @@ def register(registry: Registry, digits: int | None = None) -> None:
             )
         )
         return
-    if not isinstance(digits, int) or not 0 <= digits <= _MAX_DIGITS:
-        raise ConnectionPoolConfigurationError(
-            f"money_digits must be an int from 0 to {_MAX_DIGITS}, not {digits!r}"
-        )
+    _check_digits(digits)
 
     def convert(units: int) -> Decimal:
         return Decimal(f"{units}E-{digits}")
@@ -112,3 +109,10 @@ def register(registry: Registry, digits: int | None = None) -> None:
             dump=_dumper(digits),
         )
     )
+
+
+def _check_digits(digits: object) -> None:
+    if not isinstance(digits, int) or not 0 <= digits <= _MAX_DIGITS:
+        raise ConnectionPoolConfigurationError(
+            f"money_digits must be an int from 0 to {_MAX_DIGITS}, not {digits!r}"
+        )
