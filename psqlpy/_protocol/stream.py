@@ -170,6 +170,8 @@ class OpenStream(Opening):
         self.executing = self.written = True
         # What was parsed just now, and nothing is in flight that may change a setting.
         self.plan = stream.plan = in_style(session, statement.result_plan, statement.columns)
+        if statement.traits.makes_prepared:
+            session.statements.has_others = True
         stream.packed, stream.types = packed, statement.parameter_oids
         stream.columns, stream.registry = statement.columns, session.registry
         stream.start(session, self)

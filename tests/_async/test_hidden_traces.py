@@ -85,6 +85,10 @@ async def test_statements_that_their_user_prepared_are_gone(dsn: str) -> None:
             await conn.pipeline([("PREPARE mine4 AS SELECT 1",)])
         assert not await left()
         async with lone_pool.acquire() as conn:
+            assert [row async for row in conn.stream(prepare)] == []
+            assert await conn.fetch_val(others) is not None
+        assert not await left()
+        async with lone_pool.acquire() as conn:
             await conn.prepare(prepare)
         await lone_pool.execute(prepare)
         assert not await left()

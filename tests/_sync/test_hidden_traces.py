@@ -86,6 +86,10 @@ def test_statements_that_their_user_prepared_are_gone(dsn: str) -> None:
             conn.pipeline([("PREPARE mine4 AS SELECT 1",)])
         assert not left()
         with lone_pool.acquire() as conn:
+            assert [row for row in conn.stream(prepare)] == []
+            assert conn.fetch_val(others) is not None
+        assert not left()
+        with lone_pool.acquire() as conn:
             conn.prepare(prepare)
         lone_pool.execute(prepare)
         assert not left()
