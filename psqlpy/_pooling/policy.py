@@ -67,8 +67,7 @@ class Ticket(Generic[C]):
 class Outcome(Generic[C]):
     """What the shell does after leaving the lock: wake these tickets, then close these connections.
 
-    A ticket whose `wake` raises, because its event loop was closed, must be withdrawn: nobody else will give
-    back what it was granted.
+    A ticket whose `wake` raises, as its loop was closed, must be withdrawn: nobody else gives back what it was granted.
     """
 
     __slots__ = ("close", "wake")
@@ -96,16 +95,8 @@ class Policy(Generic[C]):
     # The sizes of these containers are the only record of how many connections there are: a counter beside
     # them could come to disagree, for example when a KeyboardInterrupt falls between two bytecodes.
     __slots__ = (
-        "_ages",
-        "_cleaning",
-        "_closed",
-        "_expired",
-        "_idle",
-        "_leased",
-        "_max_size",
-        "_opening",
-        "_waiting",
-        "counts",
+        *("_ages", "_cleaning", "_closed", "_expired", "_idle", "_inherited"),
+        *("_leased", "_max_size", "_opening", "_waiting", "counts"),
     )
 
     def __init__(self, max_size: int, ages: Ages[C] | None = None) -> None:
@@ -115,6 +106,7 @@ class Policy(Generic[C]):
         self._closed = False
         self._idle: dict[C, float] = {}  # since when; least recently used first
         self._leased: dict[C, Ticket[C]] = {}
+        self._inherited: dict[C, Ticket[C]] = {}  # counts for nothing
         self._cleaning: set[C] = set()
         self._opening: set[Ticket[C]] = set()
         # Not a plain dict: finding its first key passes over all the deleted ones before it, every time.
@@ -266,6 +258,14 @@ class Policy(Generic[C]):
         self._cleaning.remove(connection)
         return self._settle(connection, usable)
 
+    def inherit(self) -> None:
+        """In a forked child: who used, opened or awaited connections isn't there; what they had may still come back."""
+        self._inherited.update(self._leased)
+        for ticket in (*self._waiting, *self._opening):
+            ticket.state = _FAILED
+        for own in (self._leased, self._cleaning, self._opening, self._waiting):
+            own.clear()
+
     def discard_idle(self, connection: C) -> Outcome[C]:
         """Close an idle connection that was found dead; one that is in use again is its user's business."""
         if connection not in self._idle:
@@ -353,7 +353,7 @@ class Policy(Generic[C]):
         self.counts.acquired += 1
 
     def _end_lease(self, connection: C) -> None:
-        ticket = self._leased.pop(connection, None)
+        ticket = self._leased.pop(connection, None) or self._inherited.pop(connection, None)
         if ticket is None:
             raise RuntimeError("cannot give back a connection that is not in use: it was given back before")
         ticket.connection = None

@@ -173,7 +173,7 @@ class Sharing(Generic[C]):
         if not sound:
             lane.closed = True
         if not lane.users:
-            del self._lanes[lane]
+            self._lanes.pop(lane, None)
             return True, [], EMPTY
         if self._waiting and not lane.closed:
             woken = self._fill(lane)
@@ -202,6 +202,13 @@ class Sharing(Generic[C]):
         """Let nobody join the lanes that there are now, so that their connections come back."""
         for lane in self._lanes:
             lane.closed = True
+
+    def inherit(self) -> None:
+        """In a forked child, with the policy's: nobody rides, and nobody waits."""
+        self.close_lanes()
+        self._lanes.clear()
+        self._waiting.clear()
+        self._ticket = None
 
     def age(self, now: float) -> Outcome[C]:
         """Do what the policy's `age` does, and let nobody join lanes whose connection has reached its age."""

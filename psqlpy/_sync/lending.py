@@ -16,6 +16,7 @@ from psqlpy._io.drive import sync_connect
 from psqlpy._io.links import SyncLink
 from psqlpy._io.notebook import session_settings
 from psqlpy._io.primitives import SyncWake, monotonic
+from psqlpy._io.process import watch_pool
 from psqlpy._pooling.ages import Ages
 from psqlpy._pooling.policy import EMPTY, Outcome, Policy, Ticket, TicketState
 from psqlpy._pooling.sharing import Sharing, weakly
@@ -56,6 +57,7 @@ class Lending(Waiting):
         self._cut = False
         # How many outages there were.
         self._era = 0
+        watch_pool(self)
 
     # Taking
 
@@ -311,6 +313,12 @@ class Lending(Waiting):
         raise NotImplementedError
 
     # The end
+
+    def inherit(self) -> None:
+        """Begin anew, in a forked child, where no other thread runs: what is in use stays with the parent."""
+        self._policy.inherit()
+        self._sharing.inherit()
+        self._cleaning.clear()
 
     def _cut_all(self) -> None:
         """Break what is in use, and let those who are still connecting find the pool closed."""
