@@ -34,6 +34,30 @@ def test_exceptions_are_of_the_families_that_the_page_puts_them_in() -> None:
         assert hasattr(exceptions, name) or name in ("ValueError", "TypeError", "TimeoutError"), name
 
 
+def test_whatever_was_tried_names_the_test_that_shows_it() -> None:
+    """Each part of the page on reliability has a table for that, and what its rows name is there."""
+    text = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    targets = set(
+        re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    sections = {section.partition("\n")[0]: section for section in text.split("\n## ")[1:]}
+    assert sections.keys() >= {"Poolers", "Memory safety", "Security"}
+    for title, section in sections.items():
+        directory, named = "", 0
+        for name in re.findall(r"`([\w/]+\.py)`", section):
+            directory = name.rpartition("/")[0] or directory
+            assert (ROOT / directory / name.rpartition("/")[2]).is_file(), (title, name)
+            named += 1
+        for command in re.findall(r"`make ([a-z0-9-]+)", section):
+            assert command in targets, (title, command)
+        assert named, title
+        # A table whose last column says what shows it has that in each row.
+        for table in re.findall(r"^\|.*\| (?:by|test) \|\n\|[-|]+\|\n((?:\|.*\n?)+)", section, re.MULTILINE):
+            for row in table.splitlines():
+                shown = row.rstrip("| ").rpartition("|")[2]
+                assert re.search(r"test_\w+\.py|make ", shown) or "untested" in row, row
+
+
 def test_names_of_both_generations_are_there() -> None:
     text = (DOCS / "coming-from.md").read_text(encoding="utf-8")
     table = text[text.index("| 0.7 and 0.8 |") : text.index("New here:")]
