@@ -50,6 +50,11 @@ def check_flag(parameter: str, value: object) -> bool:
 def check_host(value: object, parameter: str) -> str:
     """Return one host name, address or socket directory."""
     host = check_text(value, parameter)
+    if "://" in host:
+        # With its password, which isn't to be shown in what connecting would say.
+        raise configuration_error(
+            f"{parameter} must be a host name, not a connection string: that is the dsn"
+        )
     if "," in host:
         raise configuration_error(f"{parameter} must be one host name, not several with commas: use hosts")
     return host

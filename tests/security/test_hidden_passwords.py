@@ -195,6 +195,19 @@ def test_another_parameter_is_refused(make: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
+def test_a_connection_string_that_is_given_as_a_host(make: Callable[..., Any]) -> None:
+    """Of which every error of connecting would speak."""
+    url = f"postgresql://me:{SECRET}@localhost/db"
+    for given in ({"host": url}, {"hosts": ["localhost", url]}):
+        with pytest.raises(
+            exceptions.ConnectionPoolConfigurationError, match="not a connection string"
+        ) as caught:
+            make(**given)
+        # Where it was given it is seen, as any host.
+        assert SECRET not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("wrong", [SECRET.encode(), [SECRET], {SECRET: 1}, SECRET + "\0", SECRET + "\ud800"])
 def test_the_password_itself_is_refused(make: Callable[..., Any], wrong: Any) -> None:
     for given in ({"password": wrong}, {"dsn": wrong}):
