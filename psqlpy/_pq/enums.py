@@ -58,6 +58,7 @@ class ExecStatus(IntEnum):
 class Diagnostic:
     """Field codes of PQresultErrorField, of which nobody needs to see the name."""
 
+    SEVERITY = ord("S")
     SEVERITY_NONLOCALIZED = ord("V")
     SQLSTATE = ord("C")
     MESSAGE_PRIMARY = ord("M")

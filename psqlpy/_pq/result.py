@@ -37,6 +37,9 @@ def text(pointer: Any) -> str | None:
 def diagnostics(pointer: Any) -> dict[str, str | None]:
     """The error fields of a PGresult that is still libpq's, by the names that exceptions use."""
     fields = {name: text(lib.PQresultErrorField(pointer, code)) for name, code in _FIELD_CODES}
+    if fields["severity"] is None:
+        # Poolers have the localized one only.
+        fields["severity"] = text(lib.PQresultErrorField(pointer, Diagnostic.SEVERITY))
     if fields["message_primary"] is None:
         # libpq's own errors (a lost connection) have a message and no fields.
         fields["message_primary"] = (text(lib.PQresultErrorMessage(pointer)) or "").strip()

@@ -10,6 +10,7 @@ import pytest
 
 from psqlpy import ConnectionPool, exceptions
 from tests.concurrency import AsyncGroup, async_wait_until
+from tests.poolers.conftest import program
 from tests.poolers.programs import PgBouncer
 
 # What is said to PgBouncer is the same on each.
@@ -124,6 +125,23 @@ async def test_a_statement_that_another_backend_has(transaction_mode: PgBouncer)
                 connection.close()
     assert caught.value.sqlstate == "26000"
     assert "prepared=False" in str(caught.value.hint)
+
+
+async def test_its_last_words(dsn: str) -> None:
+    """They have no severity but the one for people, of which servers send another one for programs."""
+    pooler = PgBouncer(program("pgbouncer"), dsn, "transaction", default_pool_size=1, query_wait_timeout=1)
+    try:
+        pool = ConnectionPool(pooler.dsn, max_db_pool_size=2, prepared=False, timeout=10)
+        async with pool, pool.acquire() as conn, pool.acquire() as other:
+            async with other.transaction() as transaction:
+                await transaction.execute("SELECT 1")
+                with pytest.raises(exceptions.ConnectionLostError, match="query_wait_timeout") as caught:
+                    await conn.fetch_val("SELECT 1")
+            assert conn.is_closed()
+            assert await other.fetch_val("SELECT 1") == 1
+    finally:
+        pooler.stop()
+    assert caught.value.sqlstate == "08P01" and caught.value.may_have_committed
 
 
 async def test_a_timeout(either: PgBouncer, dsn: str) -> None:
