@@ -21,9 +21,7 @@ MORE: int = lib.PSQ_MORE
 COPY: int = lib.PSQ_COPY
 NOTIFY: int = lib.PSQ_NOTIFY
 ENCODING: int = lib.PSQ_ENCODING
-
 GATHER: int = lib.PSQ_GATHER
-
 ROWS_WAIT: int = lib.PSQ_ROWS_WAIT
 ROWS_END: int = lib.PSQ_ROWS_END
 ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
@@ -45,9 +43,9 @@ def _count_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_fork)
 
-
 _pump_one = lib.psq_pump_one
 _execute_flight = lib.psq_execute_flight
+_on_nothing = partial(_execute_flight, ffi.NULL)
 
 
 class PGconn:
@@ -70,7 +68,7 @@ class PGconn:
         self.pointer = ffi.NULL
         #: (name, parameter count, packed, its length, result format): Bind, Execute, Sync, and send what the socket
         #: takes: 0 all sent, 1 some left, -1 failed. Not a method, as every query would pay for its frame.
-        self.execute_flight: Callable[[bytes, int, bytes, int, int], int] = partial(_execute_flight, ffi.NULL)
+        self.execute_flight: Callable[[bytes, int, bytes, int, int], int] = _on_nothing
         self._forks = _forks
         self.notice_box = NoticeBox()
         self._notice_handle = self.notice_box.handle()
@@ -114,7 +112,7 @@ class PGconn:
         if pointer == ffi.NULL:
             return
         self.pointer = ffi.NULL
-        self.execute_flight = partial(_execute_flight, ffi.NULL)
+        self.execute_flight = _on_nothing
         lib.psq_pump_clear(self._pump)
         if self._forks == _forks:
             lib.psq_finish(self._cell)
