@@ -40,7 +40,8 @@ def of_loop() -> dict[str, Any]:
         waiting = statistics.io_statistics
         return {
             "tasks": statistics.tasks_living,
-            "readers": getattr(waiting, "tasks_waiting_read", 0),
+            # Less trio's own, which waits for what other threads have for it, and now and then is just at it.
+            "readers": max(0, getattr(waiting, "tasks_waiting_read", 0) - 1),
             "writers": getattr(waiting, "tasks_waiting_write", 0),
         }
     loop: Any = asyncio.get_running_loop()

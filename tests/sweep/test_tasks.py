@@ -72,6 +72,11 @@ def test_at_every_wait(dsn: str, observer: Observer, tmp_path: Path, name: str, 
     if way == "shielded":
         assert tally.broken_off == 0
     elif way.startswith("cancelled"):
-        # A scope cancels nobody who waits for nothing any more; a task that is told to go ends where it is.
-        by_scope = loop == "trio" or way == "cancelled by a scope"
-        assert tally.waits - by_scope <= tally.broken_off <= tally.waits
+        assert tally.broken_off <= tally.waits
+        if loop == "trio":
+            # A scope cancels nobody who waits for nothing any more.
+            assert tally.broken_off >= tally.waits - 1
+        elif way != "cancelled by a scope":
+            # A task that is told to go ends where it is. A scope of anyio looks each time the loop comes round, and
+            # finds one that waits for nothing any more where the server was faster: that may be at each of its waits.
+            assert tally.broken_off == tally.waits
