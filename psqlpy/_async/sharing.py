@@ -7,6 +7,7 @@ in front doesn't end.
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from psqlpy import exceptions
@@ -87,6 +88,11 @@ class SharedStatements(Outages):
         self._shared = shared
         self._standings: dict[str, Standing] = {}
         self._usual = Usual()
+
+    def _retire(self, era: int, *, in_use_too: bool) -> None:
+        super()._retire(era, in_use_too=in_use_too)
+        # The next server may be farther away.
+        self._usual.floor = inf
 
     def _standing(self, text: object, shared: bool | None) -> Standing | None:
         """What is known of a statement that may be shared; None for all others."""
