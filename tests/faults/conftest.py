@@ -23,10 +23,16 @@ def origin() -> Iterator[embedded.Server]:
 
 
 @pytest.fixture(scope="session")
-def server(origin: embedded.Server) -> Iterator[Server]:
+def only_server(origin: embedded.Server) -> Iterator[Server]:
     with Server(origin) as server:
-        server.start()
         yield server
+
+
+@pytest.fixture
+def server(only_server: Server) -> Server:
+    """It runs, whatever the test before has left."""
+    only_server.make_run()
+    return only_server
 
 
 @pytest.fixture

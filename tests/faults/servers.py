@@ -74,6 +74,14 @@ class Server:
             path=self._home / "served", port=self.port, settings={**_SETTINGS, **settings}
         )
 
+    def make_run(self) -> None:
+        """Start it unless it runs: a test that fails leaves it as it is then."""
+        try:
+            self.observe().close()
+        except psycopg.OperationalError:
+            self.stop()
+            self.start()
+
     def stop(self) -> None:
         """Shut down: the server says so to its clients."""
         if self._running is not None:

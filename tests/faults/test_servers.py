@@ -65,7 +65,9 @@ async def in_flight(pool: ConnectionPool, count: int, end: Callable[[list[int]],
     async with anyio.create_task_group() as group:
         held = [await pool.connection() for _ in range(2 * count)]
         for connection in held[:count]:
-            group.start_soon(run, connection, lambda c=connection: c.execute("SELECT pg_sleep(60)"))
+            # What runs then has been prepared: of what is only being prepared nothing is in doubt.
+            await connection.execute("SELECT pg_sleep($1)", [0])
+            group.start_soon(run, connection, lambda c=connection: c.execute("SELECT pg_sleep($1)", [60]))
         idle = [connection.transaction() for connection in held[count:]]
         for transaction in idle:
             await transaction.begin()
