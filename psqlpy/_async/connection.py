@@ -57,6 +57,7 @@ class Connection(
         "_returned",
         "open_transactions",
         "pausing",
+        "undone_levels",
         "undone_transactions",
     )
 
@@ -79,6 +80,8 @@ class Connection(
         self.open_transactions: list[int | tuple[int, str]] = []
         #: Those that were rolled back with the one around them, and haven't noticed yet.
         self.undone_transactions: set[int] = set()
+        #: What was rolled back in the transaction that is open, in this order: what was opened inside is gone.
+        self.undone_levels: list[int | tuple[int, str]] = []
         #: The stream or COPY that was begun last.
         self.pausing: PausingDialogue | None = None
 

@@ -45,6 +45,7 @@ class Cursor(AsyncCursorBlock):
         "_connection",
         "_fetch_number",
         "_held",
+        "_levels",
         "_link",
         "_name",
         "_owner",
@@ -54,7 +55,7 @@ class Cursor(AsyncCursorBlock):
         "_querystring",
         "_scroll",
         "_state",
-        "_transaction",
+        "_undone",
     )
 
     def __init__(
@@ -85,8 +86,9 @@ class Cursor(AsyncCursorBlock):
         self._link: AsyncLink | None = None
         self._name = b""
         self._held = False
-        # The number of the outermost transaction that it is in.
-        self._transaction: object = None
+        # The transactions and savepoints that it was opened in, and how many had been rolled back before.
+        self._levels: tuple[object, ...] = ()
+        self._undone = 0
         self._columns: Any = ()
         self._plan: Any = None
 
@@ -127,7 +129,8 @@ class Cursor(AsyncCursorBlock):
         self._state = "starting"
         self._connection, self._link, self._name = connection, link, name
         self._held = False
-        self._transaction = connection.open_transactions[0] if connection.open_transactions else None
+        self._levels = tuple(connection.open_transactions)
+        self._undone = len(connection.undone_levels)
         try:
             await run(opening, deadline)
         except BaseException:
@@ -172,7 +175,10 @@ class Cursor(AsyncCursorBlock):
         connection = self._connection
         if self._state != "open" or connection is None or connection.is_closed():
             return False
-        return self._held or self._transaction is None or self._transaction in connection.open_transactions
+        levels = self._levels
+        if any(level in levels for level in connection.undone_levels[self._undone :]):
+            return False
+        return self._held or not levels or levels[0] in connection.open_transactions
 
     async def __aenter__(self) -> Cursor:
         if self._querystring is not None and self._state != "open":
@@ -320,7 +326,7 @@ class Cursor(AsyncCursorBlock):
             # Given back, it says so itself.
             connection._lease()
             if not self._is_there() and not connection.is_closed():
-                raise self._not_open("gone with its transaction: begin another one and start a cursor in it")
+                raise self._not_open("gone with its transaction or savepoint: start another one")
             return link, connection
         self._check_not_closed()
         raise self._not_open("not started: use it as a block, or call start() or execute()")

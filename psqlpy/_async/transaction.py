@@ -240,6 +240,8 @@ class Transaction(
         deadline = connection.deadline(timeout)
         await connection.begin_now(deadline)
         await connection.link.run(Commands(commands, exceptions.TransactionSavepointError), deadline)
+        if undone:
+            connection.undone_levels.append(savepoint)
         connection.end_levels(inside if undone else [savepoint, *inside], undone=undone)
 
     # State
@@ -273,6 +275,7 @@ class Transaction(
         else:
             # Texts from before it say nothing about it.
             link.session.in_doubt = False
+            connection.undone_levels.clear()
         self._state = "begun"
         connection.open_transactions.append(self._number)
         return connection
@@ -283,6 +286,8 @@ class Transaction(
     def _finish(self, *, undone: bool = False) -> None:
         self._state = "finished"
         levels = self._connection.open_transactions
+        if undone:
+            self._connection.undone_levels.append(self._number)
         if self._number in levels:
             # Those inside it end with it.
             inside = levels[levels.index(self._number) + 1 :]
