@@ -130,6 +130,7 @@ def is_shareable(query: str) -> bool:
 _TELLS_NAMES = (
     "DEFAULT_TRANSACTION_READ_ONLY",
     "TRANSACTION_READ_ONLY",
+    "CURRENT_SETTING",
     "PG_SETTINGS",
     "PG_CURSORS",
     "PG_PREPARED_STATEMENTS",

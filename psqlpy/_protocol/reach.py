@@ -5,7 +5,9 @@ name stands for a built-in function or a user's of the same name. So the server 
 again after a while, whether anything of a user's has one of the names that are in the text, in any schema, and whether
 the database has operators, casts, operator classes or domains, which come without a name, whose functions are a user's.
 A user's is what was made after the database was; functions of extensions count as built in unless they are volatile,
-and those in C, which only a superuser can make, are trusted where they come without a name.
+and those in C, which only a superuser can make, are trusted where they come without a name. Nor does a text show that
+`(1::int8).pg_advisory_lock` calls a built-in function of one argument: any volatile one's name counts. Where a
+backslash escapes in plain literals, the text was read in another way than the server does.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 63
 _MOST_NAMES = 300
 
-# 16384 is FirstNormalObjectId. The language 13 is C, 12 `internal`: that of range types' constructors and of every
-# aggregate. pg_node_tree says what a domain's constraint calls; pg_depend doesn't, where that is built in. The answer's
+# 16384 is FirstNormalObjectId, 2281 the type `internal`. The language 13 is C, 12 `internal`: that of range types'
+# constructors and of every aggregate. `current_setting` and those for XML are stable, and tell of the session or run
+# queries. pg_node_tree says what a domain's constraint calls; pg_depend doesn't, where that is built in. The answer's
 # first line: a pooler announces itself instead of the backend that executes this, and what is set for one statement
 # would be set for another client's, too.
 _QUESTION = """\
@@ -35,7 +38,7 @@ WITH extended AS (
   WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
 ), acting AS (
   SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.prolang <> 13
-    AND (p.provolatile = 'v'
+    AND (p.provolatile = 'v' OR p.proname = 'current_setting' OR p.proname ~ '^(database|schema|table)_to_xml'
       OR (p.oid >= 16384 AND p.prolang <> 12 AND p.oid NOT IN (SELECT e.oid FROM extended e)))
 ), unnamed(oid) AS (
   SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
@@ -48,12 +51,13 @@ WITH extended AS (
     CROSS JOIN LATERAL pg_catalog.regexp_matches(c.conbin::pg_catalog.text, 'funcid ([0-9]+)', 'g') AS f(found)
     WHERE t.oid >= 16384 AND t.typtype = 'd'
 )
-SELECT pg_catalog.pg_backend_pid() = %d
+SELECT pg_catalog.pg_backend_pid() = %d AND pg_catalog.current_setting('standard_conforming_strings') = 'on'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = ANY ('{%s}'::pg_catalog.name[])
     AND ((c.oid >= 16384 AND c.relkind IN ('v', 'f')) OR c.relrowsecurity))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = ANY ('{%s}'::pg_catalog.name[])
-    AND p.oid >= 16384 AND (p.provolatile = 'v'
-      OR ((p.prolang <> 12 OR p.prokind <> 'f') AND p.oid NOT IN (SELECT e.oid FROM extended e))))
+    AND (p.oid >= 16384 OR (p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1 AND p.proargtypes[0] <> 2281))
+    AND (p.provolatile = 'v' OR (p.oid >= 16384 AND (p.prolang <> 12 OR p.prokind <> 'f')
+      AND p.oid NOT IN (SELECT e.oid FROM extended e))))
   AND NOT EXISTS (SELECT FROM unnamed u WHERE u.oid IN (SELECT a.oid FROM acting a))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_table f
     JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.ftrelid)"""

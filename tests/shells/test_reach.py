@@ -86,8 +86,18 @@ REACHED = [
         ),
         "SELECT i FROM {0}",
     ),
+    # Functions without parentheses.
+    ("SELECT 1", "SELECT (1::int8).pg_try_advisory_lock"),
+    ("SELECT 1", "SELECT t.pg_try_advisory_lock FROM generate_series(1, 2::int8) t"),
+    ("SELECT 1", "SELECT ('pg_class'::regclass).\"nextval\""),
+    ("SELECT 1", "SELECT ('1 s'::interval).pg_sleep_for"),
+    ("CREATE OPERATOR @@@@ (RIGHTARG = text, FUNCTION = pg_catalog.current_setting)", "SELECT @@@@ 'a.b'"),
+    ("CREATE DOMAIN {0} AS int CHECK (table_to_xml('pg_am', true, true, '') IS NOT NULL)", "SELECT 1::{0}"),
+    # What looks like one literal is two, with a function between them.
+    ("SET LOCAL standard_conforming_strings = off", r"SELECT '\'' || set_config('a.b', 'c', false) || '\''"),
 ]
 HARMLESS = [
+    ("CREATE TABLE {0} (random int, system int, bernoulli int)", "SELECT random, system, bernoulli FROM {0} b"),
     ('CREATE TABLE {0} (i int, "when" date)', 'SELECT max(i), lower("when"::text) FROM {0} WHERE i = $1'),
     ("CREATE MATERIALIZED VIEW {0} AS SELECT 1 AS i", "TABLE {0}"),
     ("CREATE TABLE {0} (i int) PARTITION BY HASH (i)", "TABLE {0}"),

@@ -70,6 +70,7 @@ NOT_SHAREABLE = [
     "SHOW default_transaction_read_only",
     "SHOW transaction_read_only",
     "SELECT current_setting('transaction_read_only')",
+    "SELECT ('transaction_read_only'::text).current_setting",
     "TABLE pg_settings",
     "SELECT * FROM pg_cursors",
     "SELECT * FROM pg_prepared_statements",
