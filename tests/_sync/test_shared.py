@@ -36,6 +36,9 @@ NEVER_SHARED = [
     "SELECT {table}_f()",
     "SELECT {table}_f() FROM {table}",
     "PREPARE psqlpy_shared AS SELECT 1",
+    "DECLARE psqlpy_shared CURSOR WITH HOLD FOR SELECT 1",
+    "SELECT (815::int8).pg_try_advisory_lock",
+    "SELECT ('default_transaction_read_only'::text).current_setting",
 ]
 
 
@@ -187,8 +190,10 @@ def test_what_may_act_never_reaches_a_shared_connection(dsn: str, table: str) ->
                 for _ in range(4):
                     group.start(ask)
                 try:
-                    for text in texts * 4:
-                        pool.execute(text)
+                    # In turn each, and so often that it would become light: some make the server forget others.
+                    for text in texts:
+                        for _ in range(25):
+                            pool.execute(text)
                 finally:
                     stop = True
             pool.execute(f"DROP FUNCTION {table}_f()")

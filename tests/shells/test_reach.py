@@ -97,7 +97,10 @@ REACHED = [
     ("SET LOCAL standard_conforming_strings = off", r"SELECT '\'' || set_config('a.b', 'c', false) || '\''"),
 ]
 HARMLESS = [
-    ("CREATE TABLE {0} (random int, system int, bernoulli int)", "SELECT random, system, bernoulli FROM {0} b"),
+    (
+        "CREATE TABLE {0} (random int, system int, bernoulli int)",
+        "SELECT random, system, bernoulli FROM {0} b",
+    ),
     ('CREATE TABLE {0} (i int, "when" date)', 'SELECT max(i), lower("when"::text) FROM {0} WHERE i = $1'),
     ("CREATE MATERIALIZED VIEW {0} AS SELECT 1 AS i", "TABLE {0}"),
     ("CREATE TABLE {0} (i int) PARTITION BY HASH (i)", "TABLE {0}"),
