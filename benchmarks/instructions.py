@@ -4,7 +4,7 @@ Times scatter by a third on a busy machine, instructions by half a hundredth: wh
 commit that does it. What isn't counted: the kernel's work, the server's, and the garbage collector, which is off.
 
     python -m benchmarks.instructions            # count, and say what differs from the table
-    python -m benchmarks.instructions --check    # fail where one has grown by more than 5 %, as `make check` does
+    python -m benchmarks.instructions --check    # fail as `make check` does: one has grown by more than 5 % (or WIDER)
     python -m benchmarks.instructions --write    # make this the table: instructions.json, and in docs/performance.md
 
 Another Python or libpq takes other numbers: unless they are the table's own, a difference is told and nothing fails.
@@ -308,7 +308,9 @@ def compare(table: dict[str, Any], made_now: dict[str, str], found: dict[str, in
         lines.append(f"The table was made with {table.get('made_with')}, this is {made_now}: no verdict.")
         return "\n".join(lines), False
     if grown:
-        lines.append(f"Grown by more than {TOLERANCE:.0%}, or not in the table: {'; '.join(grown)}.")
+        lines.append(
+            f"Grown by more than {TOLERANCE:.0%} (WIDER: more), or not in the table: {'; '.join(grown)}."
+        )
         lines.append("If it is worth it: `python -m benchmarks.instructions --write`, in the same commit.")
     return "\n".join(lines), bool(grown)
 
