@@ -126,7 +126,7 @@ def environment_of(name: str) -> Environment:
     path = str(import_path())
     wanted = requirements(PEERS.read_text(encoding="utf-8"))
     home = home_of(name)
-    if home not in wanted:  # psql, which is no package: its adapter runs here
+    if home not in wanted:  # no package: its adapter runs here
         return Environment(sys.executable, path)
     directory, stamp = HOME / home, HOME / home / "made-from"
     now = digest(home, wanted[home])

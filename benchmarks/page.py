@@ -15,7 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results.json")
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"
-LABELS = {"psqlpy-libpq18": "psqlpy, libpq 18", "psycopg-sync": "psycopg", "libpq": "bare libpq"}
+LABELS = {
+    "psqlpy-libpq18": "psqlpy, libpq 18",
+    "psycopg-sync": "psycopg",
+    "libpq": "bare libpq",
+    "none": "no driver",
+}
 # Their work is done by another process than the one whose processor time and memory are known.
 ELSEWHERE = {"psql"}
 NOTHING = "–"
@@ -32,6 +37,7 @@ COLUMNS = (
     ("memory", "memory", SIZE),
     ("rows", "rows", SIZE),
     ("above the rows", "above", SIZE),
+    ("of which rounding", "rounding", SIZE),
     ("round trips", "round_trips", NUMBER),
     ("system calls", "calls", NUMBER),
 )

@@ -17,6 +17,7 @@ COLOURS = {
     "psqlpy-rs": "#dc2626",
     "psql": "#8b5cf6",
     "libpq": "#111827",
+    "none": "#9ca3af",
 }
 OTHER = "#6b7280"
 WIDTH, LEFT, RIGHT = 720, 170, 110

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any
 
@@ -246,18 +246,24 @@ class Big(OneConnection):
     async def finish(self) -> dict[str, float]:
         grown = memory.peak() - self.before
         held = size_of_rows(self.rows)
-        return {"grown": grown, "rows": held, "above": max(0, grown - held)}
+        rounding = size_of_rows(self.rows, allocated) - held
+        return {"grown": grown, "rows": held, "above": max(0, grown - held), "rounding": rounding}
 
 
-def size_of_rows(found: Any) -> float:
+def size_of_rows(found: Any, size: Callable[[Any], int] = sys.getsizeof) -> float:
     """What the list, its rows and their values take, by sys.getsizeof. Every hundredth row stands for a hundred.
 
     Values that several of these rows share count once, and not a hundred times.
     """
     sample = found[::100]
-    values = {id(value): sys.getsizeof(value) for row in sample for value in row}
-    per_row = (sum(map(sys.getsizeof, sample)) + sum(values.values())) / len(sample)
-    return sys.getsizeof(found) + per_row * len(found)
+    values = {id(value): size(value) for row in sample for value in row}
+    per_row = (sum(map(size, sample)) + sum(values.values())) / len(sample)
+    return size(found) + per_row * len(found)
+
+
+def allocated(value: Any) -> int:
+    """What CPython's allocator gives for it: a multiple of 16 bytes."""
+    return -(-sys.getsizeof(value) // 16) * 16
 
 
 class Into(OneConnection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ SETTINGS = {"max_connections": "300", "scram_iterations": "1"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hide libpq's variables from the tests, and keep IPython and Jupyter from writing into the home directory."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell starts what runs in the background. Programs that tests start, and interrupt, would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("PG") and name != "PG_CONFIG"]:
         del os.environ[name]
     directory = tempfile.TemporaryDirectory(prefix="psqlpy-tests-")

@@ -24,6 +24,7 @@ ADAPTERS = {
     "psqlpy-rs": "psqlpy_rs",
     "psql": "psql_program",
     "libpq": "bare_libpq",
+    "none": "no_driver",
 }
 
 

@@ -15,7 +15,7 @@ WAITING = Part(
             Case(
                 f"{tasks:,} tasks",
                 "waiters",
-                ASYNC if tasks < 10_000 else (US, "asyncpg"),
+                (*ASYNC, "none") if tasks < 10_000 else (US, "asyncpg", "none"),
                 {"tasks": tasks, "size": 10},
                 {"tasks": tasks // 100 or 1},
                 rounds=rounds,
@@ -59,8 +59,9 @@ WAITING = Part(
         ),
     ),
     "The stall of 10,000 tasks includes what making and starting them takes, which is asyncio's own work and the same "
-    "for all. asyncpg and psycopg open connections, psqlpy and psqlpy-rs those of a pool of 500; the server checks "
-    "a SCRAM password for each.",
+    "for all: no driver is a semaphore of 10 instead of a pool, and a turn of the loop instead of a query. asyncpg "
+    "and psycopg open connections, psqlpy and psqlpy-rs those of a pool of 500; the server checks a SCRAM password "
+    "for each.",
 )
 
 _STARTING = (US, "asyncpg", "psycopg", "psqlpy-rs")
