@@ -168,7 +168,7 @@ class Lending(Waiting):
 
     def _prepare(self, link: AsyncLink) -> None:
         """Write what every session of this process starts with; the answer is read with the first statement's."""
-        settings = session_settings(link.session.pgconn.server_version)
+        settings = session_settings(link.session.pgconn)
         if settings and not link.is_closed:
             link.send(Commands(settings, holds_followers=False))
 
@@ -337,12 +337,10 @@ def _nobody() -> bool:
 
 def rank(link: AsyncLink) -> int:
     """Which idle connection is the best: one that is used here, with nothing on its way."""
-    if link.is_held_elsewhere():
-        return 2
-    if link.serves_shared:
-        # To be reset first.
-        return 1
-    return 0 if link.is_at_home() and link.is_quiet else 1
+    if link.is_at_home():
+        # What serves shared statements is to be reset first.
+        return 0 if link.is_quiet and not link.serves_shared else 1
+    return 2 if link.is_held_elsewhere() else 1
 
 
 def closed() -> exceptions.BaseConnectionPoolError:

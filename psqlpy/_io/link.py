@@ -6,8 +6,7 @@ from psqlpy import exceptions
 from psqlpy._io.cancel import break_off, shut_down
 from psqlpy._io.process import watch
 from psqlpy._pq.connection import look
-from psqlpy._protocol.session import Session
-from psqlpy._protocol.state import State
+from psqlpy._protocol.session import CLOSED, Session
 
 # The server's last words and the end of the connection come with two reads.
 _READS = 2
@@ -28,7 +27,7 @@ class Link:
 
     @property
     def is_closed(self) -> bool:
-        return self.session.state is State.CLOSED
+        return self.session.state is CLOSED
 
     @property
     def is_sound(self) -> bool:
@@ -59,10 +58,11 @@ class Link:
 def take_in(session: Session) -> None:
     """Read what has arrived while nobody waited, the end of the connection too."""
     reads = 0
-    while reads < _READS and not session.is_closed and look(session.fd):
+    # Each look is a system call, but the last word of a server that ends may come behind an answer.
+    while reads < _READS and session.state is not CLOSED and look(session.fd):
         session.pump(1)
         reads += 1
-    if not session.is_closed and session.pgconn.is_dismissed:
+    if session.state is not CLOSED and session.pgconn.is_dismissed:
         session.lost("the server closed the connection")
 
 

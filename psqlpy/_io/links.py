@@ -17,7 +17,7 @@ from psqlpy._io.running import enclosing_loop, running_loop
 from psqlpy._io.system_task import call_soon, spawn_system_task
 from psqlpy._io.thread_link import SyncLink
 from psqlpy._protocol.request import Request
-from psqlpy._protocol.session import Session
+from psqlpy._protocol.session import CLOSED, Session
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -140,9 +140,10 @@ class AsyncLink(Link):
         """Take in what has arrived while nobody waited, the end of the connection too; False if it is closed."""
         session = self.session
         take_in(session)
-        if session.is_closed:
+        if session.state is CLOSED:
             self.close()
-        return not session.is_closed
+            return False
+        return True
 
     def send(self, request: Request) -> None:
         """Submit a request that nobody waits for; its answer is read with the next one's, or by the loop."""

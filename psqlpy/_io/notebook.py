@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
+    from psqlpy._pq.connection import PGconn
+
 # Seconds. The cell ends this much, and as long as IPython takes to format the traceback, after the button was pressed.
 _INTERVAL = 0.05
 
 
+_KERNEL = "ipykernel.kernelbase"
 # Whoever has set it themselves knows better.
 _WATCH_THE_CLIENT = (
     b"SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false)"
@@ -73,7 +76,7 @@ def keep_interruptible(loop: AbstractEventLoop, future: Future[None]) -> None:
 
 def _kernel() -> Any:
     """The kernel that this process is; None if there is no kernel, only the package."""
-    kernelbase = modules.get("ipykernel.kernelbase")
+    kernelbase = modules.get(_KERNEL)
     kernel_class = getattr(kernelbase, "Kernel", None)
     if kernel_class is None or not kernel_class.initialized():
         return None
@@ -85,9 +88,9 @@ def _kernel_loop() -> Any:
     return getattr(getattr(_kernel(), "io_loop", None), "asyncio_loop", None)
 
 
-def session_settings(server_version: int) -> tuple[bytes, ...]:
+def session_settings(pgconn: PGconn) -> tuple[bytes, ...]:
     """What is said to a new session, or one that was reset, in a kernel: nothing anywhere else."""
-    if server_version < 140000 or _kernel() is None:
+    if _KERNEL not in modules or _kernel() is None or pgconn.server_version < 140000:
         return ()
     return (_WATCH_THE_CLIENT,)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from psqlpy._pq.callbacks import NoticeBox
 from psqlpy._pq.canceller import Canceller
@@ -27,6 +28,8 @@ ROWS_END: int = lib.PSQ_ROWS_END
 ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 
 _TUPLES_OK = 2
+# By their numbers: an enum's class takes ten times as long to find its member.
+_TRANSACTION_STATUSES = tuple(TransactionStatus)
 # How many are known from the status.
 _ROWS = {1: 0}
 _LAST_WORDS = ("FATAL", "PANIC")
@@ -42,6 +45,13 @@ def _count_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_fork)
+
+
+def _delivered(status: int, pointer: Any, rows: int) -> tuple[int, PGresult | None]:
+    if not pointer:
+        return status, None
+    return status, PGresult(pointer, status, rows if status == _TUPLES_OK else _ROWS.get(status))
+
 
 _pump_one = lib.psq_pump_one
 _execute_flight = lib.psq_execute_flight
@@ -150,7 +160,8 @@ class PGconn:
     @property
     def transaction_status(self) -> TransactionStatus:
         """Meaningful only when nothing is in flight: otherwise ACTIVE."""
-        return TransactionStatus(lib.PQtransactionStatus(self.pointer))
+        number: int = lib.PQtransactionStatus(self.pointer)
+        return _TRANSACTION_STATUSES[number]
 
     @property
     def error_message(self) -> str:
@@ -301,22 +312,16 @@ class PGconn:
         count = state.count
         if not count:
             return state.flags, []
-        return state.flags, [
-            (
-                status,
-                None
-                if not pointer
-                else PGresult(pointer, status, rows)
-                if status == _TUPLES_OK
-                else PGresult(pointer, status, _ROWS.get(status)),
-            )
-            for status, pointer, rows in zip(
+        if count == 1:
+            return state.flags, [_delivered(state.statuses[0], state.results[0], state.row_counts[0])]
+        return state.flags, list(
+            map(
+                _delivered,
                 ffi.unpack(state.statuses, count),
                 ffi.unpack(state.results, count),
                 ffi.unpack(state.row_counts, count),
-                strict=True,
             )
-        ]
+        )
 
     def take_notifications(self) -> list[tuple[str, str, int]]:
         """(channel, payload, backend pid) of what the last `pump` flagged with NOTIFY."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # DISCARD ALL (manual, "DISCARD") without what would cost the next user its prepared statements. RESET ROLE comes back
 # to the role that the connection started with, which SET SESSION AUTHORIZATION DEFAULT forgets.
-_FORGET = (
+FORGET = (
     b"CLOSE ALL",
     b"UNLISTEN *",
     b"SELECT pg_catalog.pg_advisory_unlock_all()",
@@ -76,7 +76,7 @@ def reset_requests(session: Session, *, everything: bool) -> list[Request]:
         _forget_statements(session)
         requests.append(Reset(_FORGET_ALL))
     elif session.leaves_state:
-        requests.append(Reset(_FORGET))
+        requests.append(Reset(FORGET))
         if session.statements.has_others:
             # One by one they can't be named, so ours go with them.
             _forget_statements(session)

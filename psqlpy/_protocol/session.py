@@ -67,7 +67,7 @@ class Session(Draining):
         self.fd = pgconn.fd
         self.registry = registry
         self.statements = StatementCache()
-        self.state = State.READY
+        self.state = READY
         # Written, in order: a request stands here once for each flight whose Sync wasn't read.
         self.flights: deque[Request] = deque()
         self.queue: deque[Request] = deque()  # not written yet
@@ -92,12 +92,12 @@ class Session(Draining):
 
     @property
     def is_closed(self) -> bool:
-        return self.state is State.CLOSED
+        return self.state is CLOSED
 
     @property
     def is_quiet(self) -> bool:
         """Nothing in flight, nothing queued, not draining: the transaction status can be trusted."""
-        return self.state is State.READY and not self.queue
+        return self.state is READY and not self.queue
 
     @property
     def is_paused(self) -> bool:
@@ -107,10 +107,11 @@ class Session(Draining):
     @property
     def is_settled(self) -> bool:
         """Nobody waits for anything here: only housekeeping may be on its way. Asked without a lock, too."""
+        if self.retries or self.state not in (READY, FLYING):
+            return False
         # One copy: what is iterated mustn't change, and another thread may begin a statement meanwhile.
         requests = (*self.flights, *self.queue)
-        sound = self.state in (State.READY, State.FLYING) and not self.retries
-        return sound and all(request.silent for request in requests)
+        return not requests or all(request.silent for request in requests)
 
     @property
     def transaction_status(self) -> TransactionStatus:
@@ -188,7 +189,7 @@ class Session(Draining):
             request.fail(error)
         elif not request.done:
             request.finish()
-        if self.state is State.DRAINING:
+        if self.state is DRAINING:
             self._end_draining()
         elif self.state is State.DIALOGUE:
             self.state = advance(self.state, Event.DIALOGUE_ENDED)
@@ -196,9 +197,9 @@ class Session(Draining):
 
     def _go_on(self) -> None:
         """Write what may go now: what has to be written again, one by one, then the queue up to what holds it back."""
-        while self.retries and self.state is State.READY:
+        while self.retries and self.state is READY:
             self._write_again(self.retries.popleft())
-        if self.state is State.READY:
+        if self.state is READY:
             # Nothing is in flight, so nothing holds anything back.
             self.gate_open = True
         while self.queue and self.gate_open:
@@ -335,7 +336,7 @@ class Session(Draining):
 
     def _open_gate(self) -> None:
         self.gate_open = (
-            self.state in (State.READY, State.FLYING)
+            self.state in (READY, FLYING)
             and not self.retries
             and not any(flight.holds_followers for flight in self.flights)
         )
@@ -358,7 +359,7 @@ class Session(Draining):
 
     def lost(self, reason: str, said: Fields | None = None) -> None:
         """The connection is of no use any more: fail everything in it. `said`: an error that tells why."""
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             return
         # The server says why before it hangs up: in a notice, or in the answer to what runs.
         failures = [request.failure for request in self.flights if request.failure is not None]
@@ -375,7 +376,7 @@ class Session(Draining):
 
     def close(self) -> None:
         """Close the connection; what is in it fails."""
-        if self.state is not State.CLOSED:
+        if self.state is not CLOSED:
             self._close()
 
     def _close(self) -> None:

@@ -256,7 +256,7 @@ async def test_a_connection_that_can_not_be_reset_is_replaced(
     pool: ConnectionPool, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the server may have against it."""
-    monkeypatch.setattr(reset, "_FORGET", (*reset._FORGET[:-1], b"SELECT 1/0"))
+    monkeypatch.setattr(reset, "FORGET", (*reset.FORGET[:-1], b"SELECT 1/0"))
     pool.resize(1)
     async with pool.acquire() as connection:
         pid = connection.backend_pid
