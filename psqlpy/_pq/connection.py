@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from psqlpy._pq.callbacks import NoticeBox
 from psqlpy._pq.canceller import Canceller
 from psqlpy._pq.enums import ConnStatus, PollingStatus, TransactionStatus
 from psqlpy._pq.module import ffi, lib
-from psqlpy._pq.result import PGresult, text
+from psqlpy._pq.result import TUPLES_OK, PGresult, delivered, text
 
 BROKEN: int = lib.PSQ_BROKEN
 WANT_WRITE: int = lib.PSQ_WANT_WRITE
@@ -27,11 +26,8 @@ ROWS_WAIT: int = lib.PSQ_ROWS_WAIT
 ROWS_END: int = lib.PSQ_ROWS_END
 ROWS_BROKEN: int = lib.PSQ_ROWS_BROKEN
 
-_TUPLES_OK = 2
 # By their numbers: an enum's class takes ten times as long to find its member.
 _TRANSACTION_STATUSES = tuple(TransactionStatus)
-# How many are known from the status.
-_ROWS = {1: 0}
 _LAST_WORDS = ("FATAL", "PANIC")
 
 # Counts forks: a connection made by an ancestor process isn't ours to end, its socket is shared with the parent.
@@ -45,13 +41,6 @@ def _count_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_fork)
-
-
-def _delivered(status: int, pointer: Any, rows: int) -> tuple[int, PGresult | None]:
-    if not pointer:
-        return status, None
-    return status, PGresult(pointer, status, rows if status == _TUPLES_OK else _ROWS.get(status))
-
 
 _pump_one = lib.psq_pump_one
 _execute_flight = lib.psq_execute_flight
@@ -299,7 +288,7 @@ class PGconn:
         """
         state = self._pump
         pointer = _pump_one(self.pointer, flights, what, state)
-        return PGresult(pointer, _TUPLES_OK, state.rows) if pointer else None
+        return PGresult(pointer, TUPLES_OK, state.rows) if pointer else None
 
     @property
     def silent(self) -> int:
@@ -313,10 +302,10 @@ class PGconn:
         if not count:
             return state.flags, []
         if count == 1:
-            return state.flags, [_delivered(state.statuses[0], state.results[0], state.row_counts[0])]
+            return state.flags, [delivered(state.statuses[0], state.results[0], state.row_counts[0])]
         return state.flags, list(
             map(
-                _delivered,
+                delivered,
                 ffi.unpack(state.statuses, count),
                 ffi.unpack(state.results, count),
                 ffi.unpack(state.row_counts, count),

@@ -26,6 +26,10 @@ _FIELD_CODES = (
     ("source_function", Diagnostic.SOURCE_FUNCTION),
 )
 
+TUPLES_OK = 2
+# How many are known from the status.
+_ROWS = {1: 0}
+
 _row_count = lib.PQntuples
 
 
@@ -200,6 +204,13 @@ def _make_buffer(capacity: int) -> _Buffer:
     data = _allocate("char[]", capacity)
     pointer = ffi.new("psq_decode_buffer *", {"data": data, "capacity": capacity})
     return pointer, ffi.buffer(data)
+
+
+def delivered(status: int, pointer: Any, rows: int) -> tuple[int, PGresult | None]:
+    """What a pump has brought: one result with its status, or a status without one."""
+    if not pointer:
+        return status, None
+    return status, PGresult(pointer, status, rows if status == TUPLES_OK else _ROWS.get(status))
 
 
 class RowDecoder:
