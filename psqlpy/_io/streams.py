@@ -242,8 +242,13 @@ def _write(file: Any, data: bytes) -> Any:
         return file.write(data)
     view = memoryview(data)
     while view:
-        # A raw file may take a part.
-        view = view[file.write(view) or 0 :]
+        # A raw file may take a part; one that doesn't block, nothing.
+        taken = file.write(view)
+        if taken is None:
+            raise exceptions.ParameterValueError(
+                "the file to copy into takes nothing now: it must block until it does"
+            )
+        view = view[taken:]
     return None
 
 

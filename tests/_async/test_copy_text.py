@@ -85,3 +85,12 @@ async def test_nothing_yet_is_not_the_end(conn: Connection, notes: str) -> None:
             await conn.copy_in(notes, waiting)
     assert await conn.fetch_val("SELECT count(*) FROM notes") == 0
     await ensure_usable(conn)
+
+
+async def test_a_file_that_takes_nothing_now_is_refused(conn: Connection) -> None:
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    refused = pytest.raises(exceptions.ParameterValueError, match="takes nothing now: it must block")
+    with FileIO(readable), FileIO(writable, "w") as full, refused:
+        await conn.copy_out(query="SELECT repeat('x', 1000) FROM generate_series(1, 10000)", destination=full)
+    await ensure_usable(conn)

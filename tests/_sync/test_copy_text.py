@@ -87,3 +87,12 @@ def test_nothing_yet_is_not_the_end(conn: Connection, notes: str) -> None:
             conn.copy_in(notes, waiting)
     assert conn.fetch_val("SELECT count(*) FROM notes") == 0
     ensure_usable(conn)
+
+
+def test_a_file_that_takes_nothing_now_is_refused(conn: Connection) -> None:
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    refused = pytest.raises(exceptions.ParameterValueError, match="takes nothing now: it must block")
+    with FileIO(readable), FileIO(writable, "w") as full, refused:
+        conn.copy_out(query="SELECT repeat('x', 1000) FROM generate_series(1, 10000)", destination=full)
+    ensure_usable(conn)
