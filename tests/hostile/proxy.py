@@ -5,6 +5,7 @@ It knows nothing of PostgreSQL. Every change of behaviour has taken effect when 
 
 from __future__ import annotations
 
+import ctypes
 import heapq
 import random
 import selectors
@@ -20,6 +21,11 @@ from typing import Any
 _CHUNK = 65536
 # Bytes on their way in one direction of one connection; what is more stays in the sender's socket.
 _BACKLOG = 1 << 20
+# Linux, <asm-generic/socket.h>: what the filter refuses is dropped before TCP sees it. This one, of one instruction
+# (BPF_RET | BPF_K, 0), refuses everything; the structure that the kernel wants has its address, so it stays.
+_SO_ATTACH_FILTER = 26
+_REFUSE = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
+_NOTHING_PASSES = struct.pack("HP", 1, ctypes.addressof(_REFUSE))
 
 
 class _Half:
@@ -97,9 +103,30 @@ class Proxy:
         """Forward nothing any more, in both directions, new connections too; all sockets stay open."""
         self._ask(lambda: self._set_black_hole(True))
 
+    def vanish(self) -> None:
+        """Be, to the clients that are here now, a machine that is gone: their kernel hears nothing, not even that what
+        they sent has arrived. Others are served. Linux only.
+        """
+
+        def change() -> None:
+            for half in {*self._halves.values()}:
+                if half.to_server:
+                    self._selector.unregister(half.source)
+                    half.source.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _NOTHING_PASSES)
+
+        self._ask(change)
+
     def restore(self) -> None:
         """Forward again, what was held back first."""
         self._ask(lambda: self._set_black_hole(False))
+
+    def retarget(self, target: tuple[str, int]) -> None:
+        """Connections that come from now on go there."""
+
+        def change() -> None:
+            self._target = target
+
+        self._ask(change)
 
     def delay(self, *, to_server: float = 0.0, to_client: float = 0.0) -> None:
         """Hold every byte that arrives from now on back for so many seconds."""
