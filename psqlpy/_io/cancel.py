@@ -50,6 +50,7 @@ class Cancellation:
         "_left_at",
         "_returned",
         "_since",
+        "caller",
         "over",
         "request",
         "session",
@@ -58,6 +59,8 @@ class Cancellation:
 
     def __init__(self, session: Session, request: Request, budget: float = DRAIN_BUDGET) -> None:
         self.session = session
+        # What was abandoned, and below what flies for it.
+        self.caller = request
         session.abandon(request)
         for flight in session.flights:
             if flight.serves is request:

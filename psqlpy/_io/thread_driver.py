@@ -213,11 +213,15 @@ class ThreadDriver:
         try:
             self._give_up(request, budget)
         except BaseException:
-            # Interrupted once more: nobody would read what is left.
+            # Interrupted once more: unless others wait here, nobody would read what is left.
             with self.lock:
                 self._stop_reading(request)
-                self.session.lost("interrupted while a statement was being cancelled")
-            self.end()
+                if not any(left.caller is request for left in self.left):
+                    self.session.lost("interrupted while a statement was being cancelled")
+                closed = self.session.is_closed
+            if closed:
+                self.end()
+            self.pass_on()
             raise
 
     def _stop_reading(self, request: Request) -> None:
@@ -262,13 +266,19 @@ class ThreadDriver:
                 leads = self.reader is None
                 if leads:
                     self.reader = cancellation.request
-            if leads:
-                try:
+            try:
+                if leads:
                     self._pump(wait(session.fd, _READ_WRITE if session.wants_write else _READ, _CANCEL_POLL))
-                finally:
+                else:
+                    time.sleep(_CANCEL_POLL / 1000)
+            except BaseException:
+                with self.lock:
+                    if cancellation.others_wait():
+                        self.left.append(cancellation)
+                raise
+            finally:
+                if leads:
                     self.reader = None
-            else:
-                time.sleep(_CANCEL_POLL / 1000)
 
     def write_rest(self) -> None:
         """Read until nothing waits any more to be written behind an answer that nobody waits for; else close."""
