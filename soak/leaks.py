@@ -166,7 +166,7 @@ def measure(runtime: Runtime, work: str, count: int, dsn: str) -> Growth:
         each = max(1, count // PARTS // WORKERS)
         part = functools.partial(WORKS[work], Place(runtime, dsn, pool), each)
         # Trio keeps what a deadline belonged to until it would have come: two seconds, for what cleans up.
-        rest = 2.5 if runtime.name == "trio" and work == "cancellations" else 0.0
+        rest = 2.5 if runtime.name == "trio" and work in ("cancellations", "errors") else 0.0
         for _ in range(WARM_UP):
             await _part(runtime, pool, part, threads)
             await _fill(pool)

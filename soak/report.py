@@ -13,9 +13,15 @@ from benchmarks.plots import Panel, over_time
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = DOCS / "reliability.md"
 PLOT = DOCS / "reliability" / "soak.svg"
-COLOURS = {"asyncio": "#2563eb", "uvloop": "#60a5fa", "trio": "#f59e0b", "threads": "#10b981"}
+COLOURS = {
+    "asyncio": "#2563eb",
+    "uvloop": "#60a5fa",
+    "trio": "#f59e0b",
+    "threads": "#10b981",
+    "PgBouncer": "#8b5cf6",
+}
 # After these every connection is gone, so that the plot shows when they were.
-GRAVE = {"server killed", "main process killed", "backend killed", "restart"}
+GRAVE = {"server killed", "main process killed", "backend killed", "restart", "failover"}
 GRAVE_COLOUR, HOLE_COLOUR = "#fca5a5", "#e5e7eb"
 
 Table = list[list[str]]
@@ -104,7 +110,7 @@ def plot(found: dict[str, Any]) -> str:
         for name, begun, _ in found["moments"]
         if name in GRAVE or name == "black hole"
     ]
-    title = "A soak: red lines are servers that were killed or restarted, grey ones black holes"
+    title = "A soak: red lines are servers that were killed, restarted or replaced, grey ones black holes"
     return over_time(title, list(_panels(found)), marks, "min")
 
 

@@ -28,13 +28,16 @@ from soak.watch import Watch
 from soak.work import TIMEOUT, Channel, User, first_success, work_all
 
 POOL_SIZE = 8
-USERS = {"asyncio": 12, "uvloop": 12, "trio": 12, "threads": 8}
+POOLED = "PgBouncer"
+USERS = {"asyncio": 12, "uvloop": 12, "trio": 12, "threads": 8, POOLED: 6}
 # What one pool has that the others haven't.
 OPTIONS: dict[str, dict[str, Any]] = {
     "asyncio": {},
     "uvloop": {"max_lifetime": 10.0, "conn_recycling_method": "clean"},
     "trio": {"max_idle": 1.0, "acquire_timeout": 0.5},
     "threads": {"max_lifetime": 20.0},
+    # Whose sessions are its own: it keeps them.
+    POOLED: {"application_name": "pooled"},
 }
 # How long after the last fault everything has to be as it was. Seconds.
 HEALED_WITHIN = 3.0
@@ -45,14 +48,12 @@ class Participant:
     """One runtime in a thread of its own, with a pool and its users."""
 
     def __init__(self, name: str, dsn: str, ledger: Ledger, writers: range, random: Random) -> None:
-        self.runtime: Runtime = RUNTIMES[name]()
+        self.runtime = Runtime(POOLED, "asyncio") if name == POOLED else RUNTIMES[name]()
         self.watch = Watch(name)
         self.pool = self.runtime.api.ConnectionPool(
             dsn,
             max_db_pool_size=POOL_SIZE,
-            application_name=f"soak-{name}",
-            timeout=TIMEOUT,
-            **OPTIONS[name],
+            **{"application_name": f"soak-{name}", "timeout": TIMEOUT, **OPTIONS[name]},
         )
         self.channel = Channel(self.runtime, self.pool, self.watch)
         self.users = [
@@ -117,7 +118,7 @@ class Soak:
             with psycopg.connect(opponent.direct, autocommit=True) as connection:
                 connection.execute(TABLE.encode())
             ledger = Ledger(sum(USERS.values()))
-            participants = self._participants(opponent.dsn, ledger)
+            participants = self._participants(opponent.dsn, opponent.pooled, ledger)
             recorder = Recorder({one.runtime.name: (one.watch, one.pool) for one in participants})
             for one in participants:
                 one.thread.start()
@@ -134,10 +135,12 @@ class Soak:
             self.findings += one.watch.findings
         return self._summary(participants, ledger, recorder, faults)
 
-    def _participants(self, dsn: str, ledger: Ledger) -> list[Participant]:
+    def _participants(self, dsn: str, pooled: str | None, ledger: Ledger) -> list[Participant]:
         random, found, first = Random(self.seed), [], 0
         for name, count in USERS.items():
-            found.append(Participant(name, dsn, ledger, range(first, first + count), random))
+            there = pooled if name == POOLED else dsn
+            if there is not None:
+                found.append(Participant(name, there, ledger, range(first, first + count), random))
             first += count
         return found
 

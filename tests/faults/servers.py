@@ -34,10 +34,12 @@ _SETTINGS: dict[str, str | int | float] = {
 class Server:
     """One server on a port of its own, which stays the same; `start`ed and ended any number of times."""
 
-    def __init__(self, source: embedded.Server | Server, *, standby: bool = False) -> None:
-        """With a copy of another one's data; a standby streams from it."""
+    def __init__(
+        self, source: embedded.Server | Server, *, standby: bool = False, parent: str | Path = "/tmp"
+    ) -> None:
+        """With a copy of another one's data, in a directory of its own below `parent`; a standby streams from it."""
         self._source: embedded.Server = source.made_from if isinstance(source, Server) else source
-        self._home = Path(tempfile.mkdtemp(prefix="psqlpy-faults-", dir="/tmp"))
+        self._home = Path(tempfile.mkdtemp(prefix="psqlpy-faults-", dir=parent))
         self._home.chmod(0o755)
         self._running: embedded.Server | None = None
         self.port = free_port()

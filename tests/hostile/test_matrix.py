@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -28,6 +28,13 @@ WAYS: dict[str, Callable[[Proxy], None]] = {
 }
 # These change neither what arrives nor whether it does.
 HARMLESS = ("delayed", "single bytes")
+
+
+@pytest.fixture
+async def pool(proxied_dsn: str) -> AsyncIterator[ConnectionPool]:
+    """A pool of 4, through the proxy; making a connection takes no longer than a call either."""
+    async with ConnectionPool(proxied_dsn, max_db_pool_size=4, timeout=TIMEOUT) as pool:
+        yield pool
 
 
 def mend(proxy: Proxy) -> None:

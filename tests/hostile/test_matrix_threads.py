@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -87,6 +87,13 @@ def shared(pool: sync.ConnectionPool, same: bool) -> None:
 
 Operation = Callable[[sync.ConnectionPool, bool], None]
 ALL: tuple[Operation, ...] = (execute, transaction, pipeline, stream, copy, shared)
+
+
+@pytest.fixture
+def sync_pool(proxied_dsn: str) -> Iterator[sync.ConnectionPool]:
+    """A pool of 4, through the proxy; making a connection takes no longer than a call either."""
+    with sync.ConnectionPool(proxied_dsn, max_db_pool_size=4, timeout=TIMEOUT) as pool:
+        yield pool
 
 
 def ensure_whole(pool: sync.ConnectionPool) -> None:

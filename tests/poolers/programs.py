@@ -45,18 +45,23 @@ class Program:
             path.write_text(content.replace("%d", str(self.directory)))
             path.chmod(0o600)
             self._give(path)
+        self._command = [*dying_with_us(), *(word.replace("%d", str(self.directory)) for word in command)]
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or begin again, on the same port."""
         with open(self.directory / "output", "ab") as output:
-            self.process = subprocess.Popen(
-                [*dying_with_us(), *(word.replace("%d", str(self.directory)) for word in command)],
-                stdout=output,
-                stderr=output,
-                **self._options,
-            )
+            self.process = subprocess.Popen(self._command, stdout=output, stderr=output, **self._options)
         try:
             wait_for(self._listens)
         except BaseException:
             self.stop()
             raise
+
+    def kill(self) -> None:
+        """End it without a word to anybody."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self) -> None:
         """End the program and remove its directory."""
