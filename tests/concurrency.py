@@ -113,7 +113,9 @@ class SyncGroup(_Calls):
     ) -> None:
         deadline = time.monotonic() + THREAD_PATIENCE
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            # An interrupt may have kept it from beginning.
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
         if error is None:
             assert not stuck, f"still running: {', '.join(stuck)}"

@@ -183,8 +183,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
         """The pool's four numbers, as of now."""
         from psqlpy._status import ConnectionPoolStatus
 
-        if self._dropped or self._cleaning:
-            # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
+        self._free_lost()
+        if self._cleaning:
+            # Of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()
         max_size, size, available, waiting = self._policy.status()
         return ConnectionPoolStatus(max_size, size, available, waiting + self._sharing.uncounted)
@@ -213,6 +214,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, AsyncP
                 self._cut_all()
                 return
             await async_sleep(min(_CLOSE_POLL, left))
+            self._free_lost()
             self._collect()
 
     async def __aenter__(self) -> ConnectionPool:

@@ -13,7 +13,8 @@ from psqlpy._async.executor import deadline_after
 from psqlpy._io.links import AsyncLink
 from psqlpy._io.lookout import AsyncLookout
 from psqlpy._io.primitives import AsyncWake, Lock, monotonic
-from psqlpy._pooling.policy import Policy, Ticket
+from psqlpy._pooling.lost import find_lost
+from psqlpy._pooling.policy import Policy
 
 # While calls wait somebody looks whether the handle of a connection is in garbage that wasn't collected yet: first
 # after so long, or up to twice that, then after pauses that grow. Seconds.
@@ -40,7 +41,7 @@ class Waiting:
         self._lookout = AsyncLookout(self._look_around)
         # When to look for lost handles again, and who did nothing at the last look.
         self._search_at = 0.0
-        self._suspects: set[Ticket[AsyncLink]] = set()
+        self._suspects: set[int] = set()
 
     def _collect(self) -> None:
         """Give back what was dropped."""
@@ -89,22 +90,37 @@ class Waiting:
         return True
 
     def _free_cycles(self) -> None:
-        """Collect garbage if a connection in use has done nothing since the last look.
+        """Collect garbage, and look for what nobody has, if a connection in use has done nothing since the last look.
 
         An exception that went through a function may keep its variables in a cycle, a handle among them, and a process
         in which everybody waits makes no objects and so collects nothing by itself.
         """
         with self._lock:
-            leases = self._policy.leases()
-        unused = {ticket for ticket in leases if (link := ticket.connection) is not None and link.is_quiet}
+            # By number: what refers to a ticket, or to its connection, has it, for find_lost.
+            unused = {id(ticket) for ticket in self._policy.leases() if _is_quiet(ticket.connection)}
         suspects, self._suspects = self._suspects, unused
         began = ended = monotonic()
         if not suspects.isdisjoint(unused):
             collect()
             ended = monotonic()
-            if self._dropped:
-                self._collect()
+            self._free_lost()
         self._search_at = ended + max(_BETWEEN_LOOKS, (ended - began) / _COLLECTING_SHARE)
+
+    def _free_lost(self) -> None:
+        """Give back what was dropped, and what nobody has; unless the lock is held, by this very thread for example."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            # In the queue, which refers to them, nobody finds them once more.
+            self._dropped.extend(find_lost(self._policy.leases()))
+        finally:
+            self._lock.release()
+        if self._dropped:
+            self._collect()
+
+
+def _is_quiet(link: AsyncLink | None) -> bool:
+    return link is not None and link.is_quiet
 
 
 def too_late(doing: str) -> exceptions.QueryTimeoutError:

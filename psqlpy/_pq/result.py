@@ -67,7 +67,11 @@ class PGresult:
         self.row_count: int = _row_count(pointer) if row_count is None else row_count
 
     def __del__(self) -> None:
-        self._clear(self.pointer)
+        try:
+            self._clear(self.pointer)
+        except AttributeError:
+            # An interrupt has kept it from having one.
+            pass
 
     @property
     def column_count(self) -> int:

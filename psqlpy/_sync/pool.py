@@ -184,8 +184,9 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
         """The pool's four numbers, as of now."""
         from psqlpy._status import ConnectionPoolStatus
 
-        if self._dropped or self._cleaning:
-            # The latter: of a cancelled statement whose event loop has ended nobody will read the rest.
+        self._free_lost()
+        if self._cleaning:
+            # Of a cancelled statement whose event loop has ended nobody will read the rest.
             self._collect()
         max_size, size, available, waiting = self._policy.status()
         return ConnectionPoolStatus(max_size, size, available, waiting + self._sharing.uncounted)
@@ -214,6 +215,7 @@ class ConnectionPool(SharedStatements, Observing, Notifying, Transacting, SyncPo
                 self._cut_all()
                 return
             sync_sleep(min(_CLOSE_POLL, left))
+            self._free_lost()
             self._collect()
 
     def __enter__(self) -> ConnectionPool:

@@ -82,7 +82,7 @@ def check_pool(pool: ConnectionPool) -> None:
         found = connection.fetch_val(left)
         assert not found.startswith("yes") and not found.endswith("left"), found
         connection.close()
-    assert is_whole(pool)
+    wait_for(lambda: is_whole(pool), f"{pool!r} is not whole")
 
 
 def check_stored(

@@ -1,0 +1,50 @@
+"""Connections in use that nobody has.
+
+A KeyboardInterrupt may strike between two bytecodes: when a connection has been taken and its handle doesn't have it
+yet, or when the handle has let go of it and it isn't given back. Nothing refers to it then but the policy. Whoever is
+about to take one, uses it or gives it back has it, or its ticket, in a variable.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TypeVar
+
+from psqlpy._pooling.policy import Ticket
+
+C = TypeVar("C")
+# The interpreter's.
+_HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+class _Nobodys:
+    """Stands for a connection to which nothing refers: how many references that are, differs between Pythons."""
+
+
+def _nobody() -> None:
+    pass
+
+
+def find_lost(leases: list[Ticket[C]]) -> list[C]:
+    """Those of all that are leased which only the policy refers to; to be called under the pool's lock.
+
+    Empties the list. Without the interpreter's lock, where a count says little, none is found.
+    """
+    if not _HAS_LOCK:
+        return []
+    compared: list[Ticket[C] | Ticket[_Nobodys]] = [*leases]
+    leases.clear()
+    ticket: Ticket[_Nobodys] = Ticket(_nobody)
+    ticket.connection = _Nobodys()
+    # As the policy does.
+    _leased = {ticket.connection: ticket}
+    compared.append(ticket)
+    del ticket
+    counts = [(sys.getrefcount(each), sys.getrefcount(each.connection)) for each in compared]
+    least_of_ticket, least = counts.pop()
+    compared.pop()
+    return [
+        each.connection  # type: ignore[misc]  # the stand-in is gone
+        for each, (of_ticket, of_connection) in zip(compared, counts, strict=True)
+        if of_ticket <= least_of_ticket and of_connection <= least
+    ]
