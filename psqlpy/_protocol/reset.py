@@ -14,6 +14,7 @@ from psqlpy._protocol.request import Request
 if TYPE_CHECKING:
     from psqlpy._protocol.session import Session
 
+_IDLE = TransactionStatus.IDLE
 # DISCARD ALL (manual, "DISCARD") without what would cost the next user its prepared statements. RESET ROLE comes back
 # to the role that the connection started with, which SET SESSION AUTHORIZATION DEFAULT forgets.
 FORGET = (
@@ -69,7 +70,7 @@ def reset_requests(session: Session, *, everything: bool) -> list[Request]:
     With `everything` prepared statements go too. Nothing for a session in which nothing can have been left.
     """
     requests: list[Request] = []
-    if session.transaction_status is not TransactionStatus.IDLE:
+    if session.transaction_status is not _IDLE:
         # Under one Sync with a statement that fails the reset would be undone.
         requests.append(RollBack())
     if everything:

@@ -26,6 +26,10 @@ from psqlpy._protocol.session import Session
 from psqlpy._sync.hooks import Hooks
 from psqlpy._sync.waiting import Waiting, too_late
 
+# A look-up on an Enum class isn't free, and who takes a connection and gives it back would make four.
+_WAITING, _FAILED = TicketState.WAITING, TicketState.FAILED
+_VERIFIED, _CLEAN = ConnRecyclingMethod.Verified, ConnRecyclingMethod.Clean
+
 
 class Lending(Waiting):
     """A pool's connections, and everybody who wants one.
@@ -75,7 +79,7 @@ class Lending(Waiting):
                     raise closed()
                 ticket = self._policy.acquire(_nobody, rank)
                 wake = None
-                if ticket.state is TicketState.WAITING:
+                if ticket.state is _WAITING:
                     wake = SyncWake()
                     ticket.wake = wake.set
                     self._sharing.make_way()
@@ -101,7 +105,7 @@ class Lending(Waiting):
             touched = False
             if self._dropped:
                 self._collect()
-            if ticket.state is TicketState.FAILED:
+            if ticket.state is _FAILED:
                 raise closed()
             if deadline is not None and monotonic() >= deadline:
                 # What the pool had to find out about its connections took all of it.
@@ -130,7 +134,7 @@ class Lending(Waiting):
                 return False
             if link.serves_shared and (not shared or self._hooks.reset is not None):
                 self._reset(link)
-            if self._config.recycling is ConnRecyclingMethod.Verified:
+            if self._config.recycling is _VERIFIED:
                 link.run(Commands(()), deadline)
         except exceptions.ConnectionClosedError:
             return False
@@ -241,7 +245,7 @@ class Lending(Waiting):
         if not link.is_closed:
             link.session.on_notification = None
             link.serves_shared = False
-            everything = self._config.recycling is ConnRecyclingMethod.Clean
+            everything = self._config.recycling is _CLEAN
             requests = reset_requests(link.session, everything=everything)
             for request in requests:
                 link.send(request)
