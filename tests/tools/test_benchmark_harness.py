@@ -113,10 +113,9 @@ def test_a_goal_of_which_a_part_is_missing_is_not_reached(goal: Goal) -> None:
 
 def test_rounding_is_what_the_allocator_adds() -> None:
     rows = [(f"{number:0100d}",) for number in range(1000)]
-    # A text of 100 has 149 bytes, or a few less, and gets 160; a tuple of one has 48, a multiple of 16.
-    lost = 160 - sys.getsizeof(rows[0][0])
-    assert 0 < lost < 16
-    assert sys.getsizeof(rows[0]) % 16 == 0
+    # Pythons differ in how many bytes a text or a tuple has: a text of 100 149 or 141, of which it gets 160 or 144.
+    lost = sum(-sys.getsizeof(each) % 16 for each in (rows[0], rows[0][0]))
+    assert lost > 0 and allocated(rows[0][0]) in (160, 144)
     assert size_of_rows(rows, allocated) - size_of_rows(rows) == pytest.approx(1000 * lost, abs=16)
 
 
