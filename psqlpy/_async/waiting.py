@@ -108,13 +108,18 @@ class Waiting:
 
     def _free_lost(self) -> None:
         """Give back what was dropped, and what nobody has; unless the lock is held, by this very thread for example."""
-        if not self._lock.acquire(blocking=False):
-            return
+        taken: list[bool] = []
         try:
+            # In one step: an interrupt that strikes right after it finds it noted.
+            taken.extend(map(self._lock.acquire, (False,)))
+            if not taken[0]:
+                return
             # In the queue, which refers to them, nobody finds them once more.
             self._dropped.extend(find_lost(self._policy.leases()))
         finally:
-            self._lock.release()
+            # No call before it: there another one could strike.
+            if taken and taken[0]:
+                self._lock.release()
         if self._dropped:
             self._collect()
 

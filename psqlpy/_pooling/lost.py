@@ -15,6 +15,9 @@ from psqlpy._pooling.policy import Ticket
 C = TypeVar("C")
 # The interpreter's.
 _HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+# The smallest counts of a stand-in so far: who looks at all the process's objects, as profilers do, may refer to one
+# for a moment, and a connection that somebody has would seem to be nobody's.
+_least: list[int] = [sys.maxsize, sys.maxsize]
 
 
 class _Nobodys:
@@ -41,10 +44,15 @@ def find_lost(leases: list[Ticket[C]]) -> list[C]:
     compared.append(ticket)
     del ticket
     counts = [(sys.getrefcount(each), sys.getrefcount(each.connection)) for each in compared]
-    least_of_ticket, least = counts.pop()
+    least_of_ticket, least = map(min, _least, counts.pop())
+    _least[:] = least_of_ticket, least
     compared.pop()
     return [
         each.connection  # type: ignore[misc]  # the stand-in is gone
         for each, (of_ticket, of_connection) in zip(compared, counts, strict=True)
         if of_ticket <= least_of_ticket and of_connection <= least
     ]
+
+
+# Before anybody has any.
+find_lost([])
