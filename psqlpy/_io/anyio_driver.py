@@ -34,11 +34,11 @@ class AnyioDriver:
 
     __slots__ = (
         "__weakref__",
-        "_is_writing_rest",
         "_reader",
         "_waiting",
         "_writer",
         "cancellations",
+        "is_writing_rest",
         "loop",
         "on_settled",
         "session",
@@ -53,7 +53,9 @@ class AnyioDriver:
         # Whose wait is for the socket, in either direction: a request, the cancellation of one, or `_write_rest`.
         self._reader: Request | Cancellation | AnyioDriver | None = None
         self._writer: Request | Cancellation | AnyioDriver | None = None
-        self._is_writing_rest = False
+        # Whether a task of its own reads and writes, for nobody: until it ends nobody else may use the connection, who
+        # may be in another thread.
+        self.is_writing_rest = False
         # Those who wait while another one reads.
         self._waiting: dict[Request, anyio.Event] = {}
 
@@ -233,8 +235,8 @@ class AnyioDriver:
 
     def write_rest(self) -> None:
         """Read until nothing waits any more to be written behind an answer that nobody waits for; returns at once."""
-        if not self._is_writing_rest and can_spawn():
-            self._is_writing_rest = True
+        if not self.is_writing_rest and can_spawn():
+            self.is_writing_rest = True
             spawn_system_task(self._write_rest)
 
     async def _write_rest(self) -> None:
@@ -249,12 +251,13 @@ class AnyioDriver:
             # trio ends when a system task fails.
             session.lost(f"reading failed: {error!r}")
         finally:
-            self._is_writing_rest = False
             if session.queue and session.is_settled:
                 # The server is silent, or the run ends: what its last user did would stay as it is.
                 session.lost("what comes before a ROLLBACK or a reset was not answered")
             if session.is_closed:
                 self.end()
+            self.is_writing_rest = False
+            self._tell_settled()
 
     def _end_cancellation(self, cancellation: Cancellation) -> None:
         self.cancellations.remove(cancellation)
@@ -264,7 +267,9 @@ class AnyioDriver:
             self._tell_settled()
 
     def _tell_settled(self) -> None:
-        if self.on_settled is not None and (self.session.is_closed or self.session.is_settled):
+        if self.is_writing_rest or self.on_settled is None:
+            return
+        if self.session.is_closed or self.session.is_settled:
             callback, self.on_settled = self.on_settled, None
             callback()
 

@@ -26,6 +26,11 @@ class Link:
         watch(session)
 
     @property
+    def is_writing_rest(self) -> bool:
+        """Whether a task that nobody waits for is still at what undoes the last user's traces."""
+        return False
+
+    @property
     def is_closed(self) -> bool:
         return self.session.state is CLOSED
 

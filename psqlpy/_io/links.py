@@ -152,6 +152,12 @@ class AsyncLink(Link):
         if is_asyncio(driver) and self.session.wants_write:
             driver.on_ready(0)
 
+    @property
+    def is_writing_rest(self) -> bool:
+        """Under trio; with asyncio's loops the loop itself reads on, and lets another one have the connection."""
+        driver = self.driver
+        return driver is not None and driver.loop is None and driver.is_writing_rest
+
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once nobody waits for anything on the connection and no cancelled request is left on it."""
         driver = self.driver
@@ -159,7 +165,7 @@ class AsyncLink(Link):
         if driver is not None:
             # Before the question: a garbage collection may have brought us here in another thread than the loop's.
             driver.on_settled = both(earlier, callback)
-        if driver is None or self.is_closed or self.session.is_settled:
+        if driver is None or (not self.is_writing_rest and (self.is_closed or self.session.is_settled)):
             if driver is not None:
                 driver.on_settled = earlier
             callback()

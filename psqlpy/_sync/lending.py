@@ -201,18 +201,21 @@ class Lending(Waiting):
 
     def _give_back(self, link: SyncLink) -> None:
         if link.is_closed or link.session.is_settled:
-            clean = False
+            clean = busy = False
             try:
                 if self._limited:
                     self._age()
                 self._reset(link)
                 clean = link.is_sound
+                busy = clean and link.is_writing_rest
             finally:
-                # Interrupted in the middle of the reset it is closed.
-                with self._lock:
-                    outcome = self._policy.release(link, clean)
-                self._act(outcome)
-            return
+                if not busy:
+                    # Interrupted in the middle of the reset it is closed.
+                    with self._lock:
+                        outcome = self._policy.release(link, clean)
+                    self._act(outcome)
+            if not busy:
+                return
         with self._lock:
             outcome = self._policy.start_cleaning(link)
             self._cleaning.add(link)
@@ -229,16 +232,22 @@ class Lending(Waiting):
             if link not in self._cleaning:
                 return
             self._cleaning.discard(link)
-        clean = False
+        clean = busy = False
         try:
             if self._limited:
                 self._age()
             self._reset(link)
             clean = link.is_sound
+            busy = clean and link.is_writing_rest
         finally:
+            if not busy:
+                with self._lock:
+                    outcome = self._policy.cleaned(link, clean)
+                self._act(outcome)
+        if busy:
             with self._lock:
-                outcome = self._policy.cleaned(link, clean)
-            self._act(outcome)
+                self._cleaning.add(link)
+            link.when_settled(partial(self._cleaned, link))
 
     def _reset(self, link: SyncLink) -> None:
         """Write what undoes its user's traces; the answer is read by the next one, or as it comes."""
