@@ -38,8 +38,13 @@ async def test_what_was_sent_is_not_acknowledged(proxied_dsn: str, proxy: Proxy)
 
 async def test_nothing_is_sent(proxied_dsn: str, proxy: Proxy) -> None:
     """While the answer is waited for: keepalives. 1 s of silence, and two probes that nobody answers."""
-    options = {"keepalives_idle_sec": 1, "keepalives_interval_sec": 1, "keepalives_retries": 2}
-    async with ConnectionPool(proxied_dsn, max_db_pool_size=2, **options) as pool:  # type: ignore[arg-type]  # mypy takes them for all parameters
+    async with ConnectionPool(
+        proxied_dsn,
+        max_db_pool_size=2,
+        keepalives_idle_sec=1,
+        keepalives_interval_sec=1,
+        keepalives_retries=2,
+    ) as pool:
         connection = await pool.connection()
         async with anyio.create_task_group() as group:
 
@@ -58,8 +63,13 @@ async def test_nothing_is_sent(proxied_dsn: str, proxy: Proxy) -> None:
 @pytest.mark.backend("sync")
 def test_idle_connections_are_replaced(proxied_dsn: str, proxy: Proxy) -> None:
     """Their keepalives found out meanwhile: no request is spent on that."""
-    options = {"keepalives_idle_sec": 1, "keepalives_interval_sec": 1, "keepalives_retries": 1}
-    with sync.ConnectionPool(proxied_dsn, max_db_pool_size=3, **options) as pool:  # type: ignore[arg-type]  # as above
+    with sync.ConnectionPool(
+        proxied_dsn,
+        max_db_pool_size=3,
+        keepalives_idle_sec=1,
+        keepalives_interval_sec=1,
+        keepalives_retries=1,
+    ) as pool:
         held = [pool.connection() for _ in range(3)]
         for connection in held:
             connection.execute("SELECT 1")
