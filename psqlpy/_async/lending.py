@@ -275,16 +275,9 @@ class Lending(Waiting):
         It may be held by this very thread, where a garbage collection struck. Whoever holds it comes by here when it
         has let go of it, before it waits for anything.
         """
-        taken: list[bool] = []
-        try:
-            # In one step, as in `_free_lost`.
-            taken.extend(map(self._lock.acquire, (False,)))
-            if not taken[0]:
-                return
-            stranded = [link for link in self._cleaning if link.is_stranded()]
-        finally:
-            if taken and taken[0]:
-                self._lock.release()
+        stranded: list[AsyncLink] = []
+        if not self._if_free(lambda: stranded.extend(link for link in self._cleaning if link.is_stranded())):
+            return
         for link in stranded:
             link.close()
             self._finish_cleaning(link)

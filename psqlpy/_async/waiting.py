@@ -6,6 +6,7 @@ Connections may be kept by what nobody refers to any more: calls of a closed eve
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from gc import collect
 
 from psqlpy import exceptions
@@ -108,20 +109,23 @@ class Waiting:
 
     def _free_lost(self) -> None:
         """Give back what was dropped, and what nobody has; unless the lock is held, by this very thread for example."""
+        # In the queue, which refers to them, nobody finds them once more.
+        if self._if_free(lambda: self._dropped.extend(find_lost(self._policy.leases()))) and self._dropped:
+            self._collect()
+
+    def _if_free(self, do: Callable[[], None]) -> bool:
+        """Call under the lock, unless it is held; whether it was called. An interrupt leaves the lock free."""
         taken: list[bool] = []
         try:
             # In one step: an interrupt that strikes right after it finds it noted.
             taken.extend(map(self._lock.acquire, (False,)))
-            if not taken[0]:
-                return
-            # In the queue, which refers to them, nobody finds them once more.
-            self._dropped.extend(find_lost(self._policy.leases()))
+            if taken[0]:
+                do()
+            return taken[0]
         finally:
             # No call before it: there another one could strike.
             if taken and taken[0]:
                 self._lock.release()
-        if self._dropped:
-            self._collect()
 
 
 def _is_quiet(link: AsyncLink | None) -> bool:

@@ -48,7 +48,7 @@ def find_lost(leases: list[Ticket[C]]) -> list[C]:
     _least[:] = least_of_ticket, least
     compared.pop()
     return [
-        each.connection  # type: ignore[misc]  # the stand-in is gone
+        each.connection  # type: ignore[misc]  # not the stand-in, which was popped
         for each, (of_ticket, of_connection) in zip(compared, counts, strict=True)
         if of_ticket <= least_of_ticket and of_connection <= least
     ]
